@@ -1,0 +1,201 @@
+//! How others reach a vCPU while it runs, waits or sleeps.
+//!
+//! Two sides meet here. The vCPU's own task *enters*: it publishes that it is about to run the
+//! guest, then looks for requests. Another CPU *kicks*: it publishes a request, then looks whether
+//! the vCPU runs. Each side writes, issues a full fence, and reads what the other wrote, so at
+//! least one of them sees the other (the store-buffering pattern); neither a request nor a wake-up
+//! is lost. `tests/loom.rs` runs this very code under loom.
+
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
+#[cfg(not(loom))]
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
+
+/// Where a vCPU is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mode {
+    /// In the hypervisor, or not scheduled: it looks at its requests before it enters the guest.
+    Outside = 0,
+    /// In the guest, or on the last steps to it.
+    InGuest = 1,
+    /// Asleep until somebody wakes its task.
+    Blocked = 2,
+}
+
+/// What the guest knows of a vCPU's power (PSCI AFFINITY_INFO, SBI HSM status).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PowerState {
+    /// Off: it has left the guest and its state is gone.
+    Off = 0,
+    /// On its way up.
+    OnPending = 1,
+    /// On.
+    On = 2,
+}
+
+/// A reason to leave the guest, one bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Request {
+    /// Interrupts were recorded for it.
+    Interrupt = 1 << 0,
+    /// Its VM stops.
+    Stop = 1 << 1,
+    /// Another CPU needs the interrupt state this vCPU holds in its CPU's registers.
+    Fold = 1 << 2,
+    /// It was switched on.
+    PowerOn = 1 << 3,
+}
+
+/// What a kick has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kick {
+    /// Nothing: the vCPU will look by itself.
+    None,
+    /// Interrupt this physical CPU.
+    Interrupt(usize),
+    /// Wake the vCPU's task.
+    Wake,
+}
+
+/// What is known of a vCPU outside its task. All of it is atomic: any CPU may look and kick at any
+/// time; `mode`, `cpu` and `take_requests` are written by the vCPU's own task only.
+#[derive(Debug)]
+pub struct VCpuSync {
+    mode: AtomicU8,
+    power: AtomicU8,
+    cpu: AtomicUsize,
+    requests: AtomicU32,
+}
+
+impl Default for VCpuSync {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl VCpuSync {
+    /// Outside the guest, off, no requests.
+    pub fn new() -> Self {
+        Self {
+            mode: AtomicU8::new(Mode::Outside as u8),
+            power: AtomicU8::new(PowerState::Off as u8),
+            cpu: AtomicUsize::new(0),
+            requests: AtomicU32::new(0),
+        }
+    }
+
+    /// Own task, interrupts masked: about to run the guest on physical CPU `cpu`. `false` means a
+    /// request is there, and the guest must not be entered.
+    #[inline]
+    pub fn enter(&self, cpu: usize) -> bool {
+        self.cpu.store(cpu, Ordering::Relaxed);
+        self.publish(Mode::InGuest)
+    }
+
+    /// Own task: about to sleep. `false` means a request is there, and it must not.
+    #[inline]
+    pub fn block(&self) -> bool {
+        self.publish(Mode::Blocked)
+    }
+
+    /// Own task: back in the hypervisor.
+    #[inline]
+    pub fn leave(&self) {
+        // Release: whoever sees it outside sees what the guest's exit left behind.
+        self.mode.store(Mode::Outside as u8, Ordering::Release);
+    }
+
+    #[inline]
+    fn publish(&self, mode: Mode) -> bool {
+        // Relaxed is enough in front of the fence: see the module's text.
+        self.mode.store(mode as u8, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.requests.load(Ordering::Relaxed) == 0 {
+            return true;
+        }
+        self.leave();
+        false
+    }
+
+    /// Any CPU: leaves a request and says what must be done so that the vCPU sees it soon.
+    #[inline]
+    pub fn request(&self, request: Request) -> Kick {
+        self.requests.fetch_or(request as u32, Ordering::Release);
+        fence(Ordering::SeqCst);
+        match self.mode() {
+            Mode::Outside => Kick::None,
+            Mode::InGuest => Kick::Interrupt(self.cpu.load(Ordering::Relaxed)),
+            Mode::Blocked => Kick::Wake,
+        }
+    }
+
+    /// Own task: takes all requests, as bits of [`Request`].
+    #[inline]
+    pub fn take_requests(&self) -> u32 {
+        if self.requests.load(Ordering::Relaxed) == 0 {
+            return 0;
+        }
+        self.requests.swap(0, Ordering::Acquire)
+    }
+
+    /// Own task: takes one request if it is there.
+    #[inline]
+    pub fn take_request(&self, request: Request) -> bool {
+        let bit = request as u32;
+        self.requests.load(Ordering::Relaxed) & bit != 0
+            && self.requests.fetch_and(!bit, Ordering::Acquire) & bit != 0
+    }
+
+    /// Whether any request waits.
+    #[inline]
+    pub fn has_requests(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) != 0
+    }
+
+    /// Where the vCPU is: a hint to everybody but its own task.
+    #[inline]
+    pub fn mode(&self) -> Mode {
+        match self.mode.load(Ordering::Relaxed) {
+            0 => Mode::Outside,
+            1 => Mode::InGuest,
+            _ => Mode::Blocked,
+        }
+    }
+
+    /// The physical CPU it entered on last: a hint.
+    #[inline]
+    pub fn cpu(&self) -> usize {
+        self.cpu.load(Ordering::Relaxed)
+    }
+
+    /// What the guest may be told of its power.
+    pub fn power(&self) -> PowerState {
+        match self.power.load(Ordering::Acquire) {
+            0 => PowerState::Off,
+            1 => PowerState::OnPending,
+            _ => PowerState::On,
+        }
+    }
+
+    /// Sets the power state; the release makes all that the vCPU did before visible to whoever
+    /// sees it.
+    pub fn set_power(&self, state: PowerState) {
+        self.power.store(state as u8, Ordering::Release);
+    }
+
+    /// Off -> OnPending, by the one caller that wins. `Err` carries the state it was in.
+    pub fn claim_power_on(&self) -> Result<(), PowerState> {
+        self.power
+            .compare_exchange(
+                PowerState::Off as u8,
+                PowerState::OnPending as u8,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
+            .map(drop)
+            .map_err(|_| self.power())
+    }
+}
