@@ -1,0 +1,68 @@
+# The front door. Everything a target does is in scripts/; this file names targets and variables.
+
+# What a user may set on the command line. All of it reaches the scripts by the environment.
+ARCH      ?= aarch64
+CPUS      ?= 2
+MEM       ?= 2G
+GIC       ?= 3
+CPU       ?= cortex-a72
+VMS       ?= configs/vms/$(ARCH)/linux.toml
+APPEND    ?=
+QEMU      ?= qemu-system-$(ARCH)
+QEMU_ARGS ?=
+OUT       ?= build/$(ARCH)/bundle.cpio
+DEBIAN_MIRROR ?=
+DEBIAN_SUITE  ?=
+export ARCH CPUS MEM GIC CPU VMS APPEND QEMU QEMU_ARGS OUT DEBIAN_MIRROR DEBIAN_SUITE
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run image bundle guests linux test test-host test-qemu check fmt clippy size loc clean
+
+help:
+	@scripts/help.sh
+
+# Installs what the other targets need; says nothing when everything is there.
+setup:
+	@scripts/setup.sh
+
+run: setup
+	@scripts/run.sh
+
+image: setup
+	@scripts/image.sh
+
+bundle: setup
+	@scripts/bundle.sh
+
+guests: setup
+	@scripts/guests.sh
+
+linux: setup
+	@scripts/linux.sh
+
+test: setup
+	@scripts/test.sh
+
+test-host: setup
+	@scripts/test.sh host
+
+test-qemu: setup
+	@scripts/test.sh qemu
+
+check: setup
+	@scripts/check.sh
+
+fmt: setup
+	@cargo fmt --all
+
+clippy: setup
+	@scripts/check.sh clippy
+
+size: setup
+	@scripts/size.sh
+
+loc:
+	@scripts/loc.sh
+
+clean:
+	@scripts/clean.sh

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Formatting and lints, for what runs on the host and what runs on the bare machine.
+# usage: check.sh [fmt|clippy]
+. "$(dirname "$0")/lib.sh"
+what=${1:-all}
+
+if [ "$what" != clippy ]; then
+    say "checking the format"
+    cargo fmt --all -- --check
+fi
+if [ "$what" != fmt ]; then
+    say "linting what runs on the host"
+    cargo clippy --locked --all-targets --quiet -- -D warnings
+    say "linting what runs on the bare machine"
+    # shellcheck disable=SC2046
+    cargo clippy --locked --quiet --target "$TRIPLE" $(bare_packages | sed 's/^/--package /') -- -D warnings
+fi

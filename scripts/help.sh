@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# What `make` can do, and what it can be told.
+set -euo pipefail
+cat <<'TEXT'
+axhv, a type-1 hypervisor
+
+  make ARCH=aarch64 run      boot the hypervisor with its guests in QEMU
+  make test                  run all tests, on the host and in QEMU
+
+Other targets
+  image      build build/ARCH/axhv.elf and axhv.bin with the VMs of VMS embedded (VMS= none)
+  bundle     write the VMs of VMS, with the images they name, to OUT: a ramdisk for the hypervisor
+  guests     build the bare-metal guests of guests/ into build/guests/ARCH
+  linux      fetch Debian's kernel and busybox, make the initramfs in build/guests/ARCH/linux
+  test-host  the tests that need no QEMU            test-qemu  the ones that do
+  check      formatting and lints                   fmt        format the sources
+  size       image size by crate                    loc        lines of code in the image
+  setup      install what is missing                clean      remove build/ and target/
+
+Variables (with their defaults)
+  ARCH=aarch64               the machine's architecture
+  VMS=configs/vms/ARCH/linux.toml   the VM descriptions to run or to pack, separated by spaces
+  CPUS=2 MEM=2G CPU=cortex-a72 GIC=3   the machine QEMU emulates
+  APPEND=                    options of the hypervisor: loglevel=, console=, when-idle=
+  QEMU_ARGS=                 more arguments for QEMU      QEMU=qemu-system-ARCH
+  OUT=build/ARCH/bundle.cpio where `make bundle` writes
+  DEBIAN_MIRROR= DEBIAN_SUITE=   the Debian archive to fetch from (default: this machine's own)
+
+In `make run`, Ctrl-C goes to the guest; Ctrl-A x ends QEMU, Ctrl-A h shows more.
+TEXT

@@ -1,0 +1,64 @@
+# Sourced by the other scripts: where things are, and how to say what happens.
+# shellcheck shell=bash
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+ARCH=${ARCH:-aarch64}
+BUILD=build/$ARCH
+GUESTS=build/guests/$ARCH
+TARGET_DIR=${CARGO_TARGET_DIR:-target}
+TRIPLE=aarch64-unknown-none-softfloat
+export RUSTUP_AUTO_INSTALL=0
+
+say() { printf '%s\n' "axhv: $*" >&2; }
+die() { local status=$1; shift; say "$*"; exit "$status"; }
+
+# One sentence for an architecture that isn't there yet.
+if [ "$ARCH" != aarch64 ]; then
+    die 2 "ARCH=$ARCH isn't there yet: only ARCH=aarch64 is."
+fi
+
+# rustup puts its programs here; a shell started before rustup was installed doesn't know yet.
+if ! command -v cargo >/dev/null && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+    PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+fi
+
+# The pinned toolchain's own directory; fails when it isn't installed.
+sysroot() { rustc --print sysroot 2>/dev/null; }
+
+# A program of the llvm-tools component.
+llvm() {
+    local tool=$1; shift
+    local host; host=$(rustc -vV | sed -n 's/^host: //p')
+    "$(sysroot)/lib/rustlib/$host/bin/$tool" "$@"
+}
+
+# True if FILE is missing or older than one of the other arguments.
+stale() {
+    local file=$1 dep; shift
+    [ -e "$file" ] || return 0
+    for dep in "$@"; do [ "$dep" -nt "$file" ] && return 0; done
+    return 1
+}
+
+# The descriptions of VMS that name a Debian kernel.
+wants_linux() {
+    local f
+    for f in "$@"; do
+        grep -Eq "^[^#]*guests/$ARCH/linux/" "$f" && return 0
+    done
+    return 1
+}
+
+# The packages that are programs of the bare machine: the hypervisor, with all it links, and guests.
+bare_packages() {
+    echo axhv
+    local f
+    for f in guests/*/Cargo.toml; do
+        [ -e "$f" ] && sed -n 's/^name *= *"\(.*\)"/\1/p' "$f" | head -n 1
+    done
+    return 0
+}
+
+# The guests can't be built for the host.
+exclude_guests() { bare_packages | sed -n '2,$s/^/--exclude /p'; }
