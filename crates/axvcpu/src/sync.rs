@@ -6,10 +6,10 @@
 //! least one of them sees the other (the store-buffering pattern); neither a request nor a wake-up
 //! is lost. `tests/loom.rs` runs this very code under loom.
 
-#[cfg(loom)]
-use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 #[cfg(not(loom))]
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 
 /// Where a vCPU is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
