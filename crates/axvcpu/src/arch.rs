@@ -7,7 +7,14 @@ use axaddrspace::{GuestPhysAddr, GuestPhysRange, HostPhysAddr};
 use axdevice::{BusFault, IrqSink, MmioDevice};
 use axerrno::AxResult;
 
-use crate::{AxVCpuExitReason, VCpuSync};
+use crate::{AxVCpuExitReason, PowerOnError, VCpuSync};
+
+/// A VM's memory, as far as a vCPU has to look into it: to fetch an instruction that the hardware
+/// did not decode, to walk the guest's own tables.
+pub trait GuestMemory: Send + Sync {
+    /// Copies from guest RAM. `false` if any byte of it is not RAM.
+    fn read(&self, gpa: GuestPhysAddr, buffer: &mut [u8]) -> bool;
+}
 
 /// Which UART model an architecture's guests expect as their console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +55,8 @@ pub struct VmSetup<'a> {
     pub passthrough_lines: &'a [u32],
     /// How each vCPU is reached; as many as `phys_ids`.
     pub sync: Arc<[VCpuSync]>,
+    /// The VM's memory.
+    pub memory: Arc<dyn GuestMemory>,
     /// Makes vCPU `vcpu_id` of VM `vm_id` look at what has been recorded for it: see
     /// `AxVMHal::inject_irq_to_vcpu`.
     pub notify: fn(vm_id: usize, vcpu_id: usize, irq: usize),
@@ -67,6 +76,9 @@ pub trait ArchVm: Send + Sync + Sized + 'static {
 
     /// The stage-2 translation its vCPUs run under. Called before any of them runs.
     fn set_stage2(&self, root: HostPhysAddr, vmid: u16);
+
+    /// The VM starts now: its clock begins to run.
+    fn start(&self);
 
     /// Back to the state after power-on; no vCPU of the VM is bound. Physical interrupts that
     /// belong to the VM are disabled, neither pending nor active.
@@ -108,6 +120,9 @@ pub trait AxArchVCpu: Send + Sized + 'static {
     fn set_gpr(&mut self, reg: usize, value: u64);
 
     /// The result of a call of the guest to its firmware or hypervisor
-    /// ([`Hypercall`](AxVCpuExitReason::Hypercall), [`CpuUp`](AxVCpuExitReason::CpuUp)).
+    /// ([`Hypercall`](AxVCpuExitReason::Hypercall)).
     fn set_return_value(&mut self, value: u64);
+
+    /// Answers a [`CpuUp`](AxVCpuExitReason::CpuUp) in the architecture's own numbers.
+    fn complete_cpu_up(&mut self, result: Result<(), PowerOnError>);
 }

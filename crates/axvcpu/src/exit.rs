@@ -142,12 +142,14 @@ pub enum AxVCpuExitReason {
         /// What it finds in its first argument register.
         arg: u64,
     },
+    /// The guest maintains caches by set and way, which reaches this CPU's caches only: all RAM of
+    /// the VM is to be cleaned and invalidated by address instead.
+    CacheFlushAll,
     /// The guest switches its machine off.
     SystemDown,
     /// The guest restarts its machine.
     SystemReset,
-    /// An inter-processor interrupt, recorded in the model already, has targets that are not
-    /// running: they are to be woken.
+    /// An inter-processor interrupt, recorded in the model already: its targets are to be woken.
     SendIPI {
         /// A bit for each vCPU id.
         targets: u64,

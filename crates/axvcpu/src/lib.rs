@@ -9,6 +9,8 @@ mod arch;
 mod exit;
 mod sync;
 
-pub use arch::{ArchVm, AxArchVCpu, ConsoleModel, IrqchipRegion, IrqchipRole, VmSetup};
+pub use arch::{
+    ArchVm, AxArchVCpu, ConsoleModel, GuestMemory, IrqchipRegion, IrqchipRole, VmSetup,
+};
 pub use exit::{AccessFlags, AxVCpuExitReason, GuestFault};
-pub use sync::{Kick, Mode, PowerState, Request, VCpuSync};
+pub use sync::{Kick, Mode, PowerOnError, PowerState, Request, VCpuSync};

@@ -35,6 +35,19 @@ pub enum PowerState {
     On = 2,
 }
 
+/// Why a vCPU could not be switched on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PowerOnError {
+    /// The VM has no such vCPU.
+    NoSuchCpu,
+    /// It is on.
+    AlreadyOn,
+    /// It is on its way.
+    Pending,
+    /// The entry point is not in the VM's memory.
+    InvalidAddress,
+}
+
 /// A reason to leave the guest, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -186,8 +199,8 @@ impl VCpuSync {
         self.power.store(state as u8, Ordering::Release);
     }
 
-    /// Off -> OnPending, by the one caller that wins. `Err` carries the state it was in.
-    pub fn claim_power_on(&self) -> Result<(), PowerState> {
+    /// Off -> OnPending, by the one caller that wins.
+    pub fn claim_power_on(&self) -> Result<(), PowerOnError> {
         self.power
             .compare_exchange(
                 PowerState::Off as u8,
@@ -196,6 +209,9 @@ impl VCpuSync {
                 Ordering::Acquire,
             )
             .map(drop)
-            .map_err(|_| self.power())
+            .map_err(|found| match found {
+                found if found == PowerState::OnPending as u8 => PowerOnError::Pending,
+                _ => PowerOnError::AlreadyOn,
+            })
     }
 }

@@ -1,0 +1,113 @@
+//! The registers that belong to a vCPU and lie in the CPU while it is bound.
+
+use super::regs::{read, write};
+use crate::features::Features;
+
+/// Defines a block of registers that is saved and restored as one.
+macro_rules! register_block {
+    ($(#[$doc:meta])* $name:ident { $($field:ident = $reg:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default)]
+        pub struct $name { $(pub $field: u64),* }
+
+        impl $name {
+            #[inline]
+            pub fn save(&mut self) { $(self.$field = read!($reg);)* }
+            #[inline]
+            pub fn restore(&self) { $(write!($reg, self.$field);)* }
+        }
+    };
+}
+
+register_block! {
+    /// EL1 and EL0 state every CPU has.
+    El1 {
+        sp_el0 = "SP_EL0", sp_el1 = "SP_EL1", elr = "ELR_EL1", spsr = "SPSR_EL1",
+        sctlr = "SCTLR_EL1", cpacr = "CPACR_EL1", ttbr0 = "TTBR0_EL1", ttbr1 = "TTBR1_EL1",
+        tcr = "TCR_EL1", mair = "MAIR_EL1", amair = "AMAIR_EL1", vbar = "VBAR_EL1",
+        esr = "ESR_EL1", far = "FAR_EL1", afsr0 = "AFSR0_EL1", afsr1 = "AFSR1_EL1",
+        contextidr = "CONTEXTIDR_EL1", tpidr_el1 = "TPIDR_EL1", tpidr_el0 = "TPIDR_EL0",
+        tpidrro = "TPIDRRO_EL0", par = "PAR_EL1", cntkctl = "CNTKCTL_EL1", csselr = "CSSELR_EL1",
+    }
+}
+
+register_block! {
+    /// FEAT_PAuth keys.
+    PauthKeys {
+        ia_lo = "S3_0_C2_C1_0", ia_hi = "S3_0_C2_C1_1", ib_lo = "S3_0_C2_C1_2", ib_hi = "S3_0_C2_C1_3",
+        da_lo = "S3_0_C2_C2_0", da_hi = "S3_0_C2_C2_1", db_lo = "S3_0_C2_C2_2", db_hi = "S3_0_C2_C2_3",
+        ga_lo = "S3_0_C2_C3_0", ga_hi = "S3_0_C2_C3_1",
+    }
+}
+
+register_block! {
+    /// FEAT_CSV2_2: software context numbers.
+    Scxtnum { el0 = "S3_3_C13_C0_7", el1 = "S3_0_C13_C0_7" }
+}
+
+register_block! {
+    /// Both guest timers' compare values; the controls are handled apart.
+    TimerValues { cntv_cval = "CNTV_CVAL_EL0", cntp_cval = "CNTP_CVAL_EL0" }
+}
+
+/// All of it.
+#[derive(Clone, Copy, Default)]
+pub struct Context {
+    pub el1: El1,
+    pauth: PauthKeys,
+    scxtnum: Scxtnum,
+    tcr2: u64,
+    pub timer: TimerValues,
+    pub cntv_ctl: u64,
+    pub cntp_ctl: u64,
+}
+
+/// CNTx_CTL_EL0 (DDI 0487, D24.10): ENABLE and IMASK are written, ISTATUS is read-only.
+pub const CTL_ENABLE: u64 = 1 << 0;
+pub const CTL_IMASK: u64 = 1 << 1;
+
+impl Context {
+    /// The state after a warm reset to AArch64 EL1 (D1.11.2): what the architecture fixes is
+    /// fixed, all else is 0. SCTLR_EL1: MMU and caches off, the RES1 bits of Armv8.0.
+    pub fn reset() -> Self {
+        const SCTLR_RES1: u64 = 0x30d0_0800;
+        // 0 is the timers' state after reset, too: disabled.
+        Self { el1: El1 { sctlr: SCTLR_RES1, ..El1::default() }, ..Self::default() }
+    }
+
+    /// Registers -> memory; then the timers stop, so that they don't fire for somebody else.
+    pub fn save(&mut self, features: &Features) {
+        self.el1.save();
+        if features.pauth {
+            self.pauth.save();
+        }
+        if features.scxtnum {
+            self.scxtnum.save();
+        }
+        if features.tcr2 {
+            self.tcr2 = read!("S3_0_C2_C0_3");
+        }
+        self.cntv_ctl = read!("CNTV_CTL_EL0") & (CTL_ENABLE | CTL_IMASK);
+        self.cntp_ctl = read!("CNTP_CTL_EL0") & (CTL_ENABLE | CTL_IMASK);
+        write!("CNTV_CTL_EL0", 0);
+        write!("CNTP_CTL_EL0", 0);
+        self.timer.save();
+    }
+
+    /// Memory -> registers.
+    pub fn restore(&self, features: &Features) {
+        self.el1.restore();
+        if features.pauth {
+            self.pauth.restore();
+        }
+        if features.scxtnum {
+            self.scxtnum.restore();
+        }
+        if features.tcr2 {
+            write!("S3_0_C2_C0_3", self.tcr2);
+        }
+        self.timer.restore();
+        write!("CNTV_CTL_EL0", self.cntv_ctl);
+        write!("CNTP_CTL_EL0", self.cntp_ctl);
+    }
+}

@@ -1,0 +1,246 @@
+//! What the CPU offers, as far as switching a vCPU depends on it. Read once from the ID registers;
+//! pure, so that the choices are tested on the host.
+
+use crate::inject::PstateFeatures;
+use crate::psci::Mitigations;
+
+/// The ID registers that are looked at, as the CPU has them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IdRegs {
+    /// ID_AA64PFR0_EL1.
+    pub pfr0: u64,
+    /// ID_AA64PFR1_EL1.
+    pub pfr1: u64,
+    /// ID_AA64ISAR1_EL1.
+    pub isar1: u64,
+    /// ID_AA64ISAR2_EL1.
+    pub isar2: u64,
+    /// ID_AA64MMFR0_EL1.
+    pub mmfr0: u64,
+    /// ID_AA64MMFR1_EL1.
+    pub mmfr1: u64,
+    /// ID_AA64MMFR2_EL1.
+    pub mmfr2: u64,
+    /// ID_AA64MMFR3_EL1.
+    pub mmfr3: u64,
+    /// ID_AA64DFR0_EL1.
+    pub dfr0: u64,
+}
+
+/// A 4-bit field of an ID register.
+const fn field(register: u64, shift: u32) -> u64 {
+    register >> shift & 0xf
+}
+
+/// What the vCPU code asks of the CPU.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Features {
+    /// FEAT_PAuth in any of its forms: keys to switch, and HCR_EL2.API/APK.
+    pub pauth: bool,
+    /// FEAT_CSV2_2: SCXTNUM_EL0/EL1 to switch, and HCR_EL2.EnSCXT.
+    pub scxtnum: bool,
+    /// FEAT_TCR2: TCR2_EL1 to switch.
+    pub tcr2: bool,
+    /// FEAT_HCX: HCRX_EL2 exists.
+    pub hcx: bool,
+    /// FEAT_S2FWB: stage 2 can force guest RAM write-back.
+    pub fwb: bool,
+    /// FEAT_SVE: CPTR_EL2.TZ traps it.
+    pub sve: bool,
+    /// FEAT_SME: CPTR_EL2.TSM traps it.
+    pub sme: bool,
+    /// FEAT_FGT: fine-grained traps.
+    pub fgt: bool,
+    /// FEAT_RAS: HCR_EL2.TERR.
+    pub ras: bool,
+    /// FEAT_LOR: HCR_EL2.TLOR.
+    pub lor: bool,
+    /// FEAT_WFxT: WFET and WFIT.
+    pub wfxt: bool,
+    /// FEAT_EVT: HCR_EL2's enhanced traps.
+    pub evt: bool,
+    /// Breakpoints and watchpoints the CPU has, at least 2 of each (D2.8).
+    pub breakpoints: usize,
+    /// Watchpoints.
+    pub watchpoints: usize,
+    /// Physical address size in bits (ID_AA64MMFR0_EL1.PARange).
+    pub pa_bits: u8,
+    /// VMIDs have 16 bits (FEAT_VMID16), else 8.
+    pub vmid16: bool,
+    /// Optional parts of PSTATE.
+    pub pstate: PstateFeatures,
+    /// For SMCCC_ARCH_FEATURES.
+    pub mitigations: Mitigations,
+}
+
+impl Features {
+    /// Reads the fields (DDI 0487, D24.2, each register's own section).
+    pub fn new(id: &IdRegs) -> Self {
+        // ID_AA64ISAR1: APA 7:4, API 11:8; ID_AA64ISAR2: APA3 15:12.
+        let pauth = field(id.isar1, 4) | field(id.isar1, 8) | field(id.isar2, 12) != 0;
+        let csv2 = field(id.pfr0, 56);
+        Self {
+            pauth,
+            scxtnum: csv2 >= 2 || (csv2 == 1 && field(id.pfr1, 32) >= 2),
+            tcr2: field(id.mmfr3, 0) != 0,
+            hcx: field(id.mmfr1, 40) != 0,
+            fwb: field(id.mmfr2, 40) != 0,
+            sve: field(id.pfr0, 32) != 0,
+            sme: field(id.pfr1, 24) != 0,
+            fgt: field(id.mmfr0, 56) != 0,
+            ras: field(id.pfr0, 28) != 0,
+            lor: field(id.mmfr1, 16) != 0,
+            wfxt: field(id.isar2, 0) >= 2,
+            evt: field(id.mmfr2, 56) != 0,
+            breakpoints: field(id.dfr0, 12) as usize + 1,
+            watchpoints: field(id.dfr0, 20) as usize + 1,
+            pa_bits: pa_bits(field(id.mmfr0, 0)),
+            vmid16: field(id.mmfr1, 4) == 2,
+            pstate: PstateFeatures {
+                pan: field(id.mmfr1, 20) != 0,
+                ssbs: field(id.pfr1, 4) != 0,
+                mte: field(id.pfr1, 8) >= 2,
+                nmi: field(id.pfr1, 36) != 0,
+            },
+            mitigations: Mitigations { csv2: csv2 != 0, ssbs: field(id.pfr1, 4) != 0 },
+        }
+    }
+}
+
+/// ID_AA64MMFR0_EL1.PARange. Larger ranges need LPA2, which stage 2 here does not use: 48.
+const fn pa_bits(parange: u64) -> u8 {
+    match parange {
+        0 => 32,
+        1 => 36,
+        2 => 40,
+        3 => 42,
+        4 => 44,
+        _ => 48,
+    }
+}
+
+/// HCR_EL2 bits (D24.2.48).
+pub mod hcr {
+    /// Stage 2 is on.
+    pub const VM: u64 = 1 << 0;
+    /// Set/way invalidation also cleans.
+    pub const SWIO: u64 = 1 << 1;
+    /// A stage-1 walk that hits device memory faults.
+    pub const PTW: u64 = 1 << 2;
+    /// Physical FIQ, IRQ and SError come to EL2.
+    pub const FMO: u64 = 1 << 3;
+    /// IRQ.
+    pub const IMO: u64 = 1 << 4;
+    /// SError.
+    pub const AMO: u64 = 1 << 5;
+    /// A virtual SError is pending.
+    pub const VSE: u64 = 1 << 8;
+    /// A guest's local TLB and instruction-cache maintenance reaches the inner shareable domain.
+    pub const FB: u64 = 1 << 9;
+    /// Its barriers too: BSU = inner shareable.
+    pub const BSU_IS: u64 = 1 << 10;
+    /// WFI traps.
+    pub const TWI: u64 = 1 << 13;
+    /// WFE traps.
+    pub const TWE: u64 = 1 << 14;
+    /// ID registers of group 3 trap.
+    pub const TID3: u64 = 1 << 18;
+    /// SMC traps.
+    pub const TSC: u64 = 1 << 19;
+    /// IMPLEMENTATION DEFINED registers trap.
+    pub const TIDCP: u64 = 1 << 20;
+    /// ACTLR_EL1 traps.
+    pub const TACR: u64 = 1 << 21;
+    /// Set/way cache maintenance traps.
+    pub const TSW: u64 = 1 << 22;
+    /// EL1 is AArch64.
+    pub const RW: u64 = 1 << 31;
+    /// LORegion registers trap.
+    pub const TLOR: u64 = 1 << 35;
+    /// Error record registers trap.
+    pub const TERR: u64 = 1 << 36;
+    /// Pointer authentication keys and instructions do not trap.
+    pub const APK: u64 = 1 << 40;
+    /// Instructions.
+    pub const API: u64 = 1 << 41;
+    /// Stage 2 forces write-back.
+    pub const FWB: u64 = 1 << 46;
+    /// SCXTNUM_ELx do not trap.
+    pub const ENSCXT: u64 = 1 << 53;
+}
+
+impl Features {
+    /// HCR_EL2 while a guest runs. E2H and TGE are 0; ATA is 0, so tags are not there (DESIGN 9);
+    /// FB and BSU because a VM's vCPUs share a VMID and move between CPUs.
+    pub fn hcr(&self) -> u64 {
+        use hcr::*;
+        let mut value = VM | SWIO | PTW | FMO | IMO | AMO | FB | BSU_IS | TWI | TID3 | TSC | TIDCP
+            | TACR | TSW | RW;
+        for (has, bits) in [
+            (self.lor, TLOR),
+            (self.ras, TERR),
+            (self.pauth, APK | API),
+            (self.fwb, FWB),
+            (self.scxtnum, ENSCXT),
+        ] {
+            if has {
+                value |= bits;
+            }
+        }
+        value
+    }
+
+    /// CPTR_EL2 (E2H=0) with floating point trapped or not: SVE, SME, trace, activity monitors and
+    /// CPACR_EL1 itself as DESIGN 9 says. RES1 bits: 13:12 (12 is TSM with SME), 9, 8 (TZ with
+    /// SVE), 7:0 (D24.2.34).
+    pub const fn cptr(trap_fp: bool) -> u64 {
+        const RES1_AND_TRAPS: u64 = 0x33ff;
+        const TFP: u64 = 1 << 10;
+        const TTA: u64 = 1 << 20;
+        const TAM: u64 = 1 << 30;
+        RES1_AND_TRAPS | TTA | TAM | if trap_fp { TFP } else { 0 }
+    }
+
+    /// MDCR_EL2: what is hidden traps (PMU, statistical profiling, trace), debug registers trap
+    /// because they are shadowed, HPMN is the reset value (all counters; D24.3.17).
+    pub const fn mdcr(counters: u64) -> u64 {
+        const TPMCR: u64 = 1 << 5;
+        const TPM: u64 = 1 << 6;
+        const TDA: u64 = 1 << 9;
+        const TDOSA: u64 = 1 << 10;
+        const TDRA: u64 = 1 << 11;
+        const TPMS: u64 = 1 << 14;
+        const HPMD: u64 = 1 << 17;
+        const TTRF: u64 = 1 << 19;
+        counters & 0x1f | TPMCR | TPM | TDA | TDOSA | TDRA | TPMS | HPMD | TTRF
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn optional_hcr_bits_follow_their_features() {
+        let none = Features::new(&IdRegs::default());
+        assert_eq!(none.hcr() & (hcr::APK | hcr::API | hcr::FWB | hcr::TLOR | hcr::ENSCXT), 0);
+        let id = IdRegs { isar1: 1 << 8, mmfr2: 1 << 40, pfr0: 2 << 56, ..IdRegs::default() };
+        let some = Features::new(&id);
+        assert!(some.pauth && some.fwb && some.scxtnum);
+        let all = hcr::APK | hcr::API | hcr::FWB | hcr::ENSCXT;
+        assert_eq!(some.hcr() & all, all);
+    }
+
+    #[test]
+    fn host_extensions_stay_off() {
+        const E2H: u64 = 1 << 34;
+        const TGE: u64 = 1 << 27;
+        const ATA: u64 = 1 << 56;
+        assert_eq!(Features::default().hcr() & (E2H | TGE | ATA), 0);
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!([pa_bits(0), pa_bits(2), pa_bits(5), pa_bits(6), pa_bits(15)], [32, 40, 48, 48, 48]);
+    }
+}
