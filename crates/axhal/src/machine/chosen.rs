@@ -1,0 +1,94 @@
+//! `/chosen`, what the boot loader passes on: Devicetree Specification 0.4, section 3.6.
+
+use arrayvec::ArrayString;
+
+use super::{Fdt, Interrupt, MachineError, Region};
+
+/// The longest command line, in bytes: that of arm64 Linux.
+const MAX_BOOTARGS: usize = 2048;
+
+/// The command line.
+pub type Bootargs = ArrayString<MAX_BOOTARGS>;
+
+/// A PL011 to write to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Console {
+    /// Its registers.
+    pub regs: Region,
+    /// Its interrupt, if the tree has one that can be used.
+    pub interrupt: Option<Interrupt>,
+}
+
+/// The command line; empty if there is none.
+pub(super) fn bootargs(fdt: &Fdt<'_>) -> Result<Bootargs, MachineError> {
+    let Some(chosen) = fdt.find("/chosen") else {
+        return Ok(Bootargs::new());
+    };
+    let Some(value) = chosen.property("bootargs") else {
+        return Ok(Bootargs::new());
+    };
+    let bad = chosen.bad_length("bootargs", value.len());
+    match chosen.string("bootargs") {
+        Some(args) => Bootargs::from(args).map_err(|_| bad),
+        None if value.is_empty() => Ok(Bootargs::new()),
+        None => Err(bad),
+    }
+}
+
+/// The ramdisk. `linux,initrd-end` is the address behind its last byte.
+pub(super) fn initrd(fdt: &Fdt<'_>) -> Result<Option<Region>, MachineError> {
+    const NAMES: [&str; 2] = ["linux,initrd-start", "linux,initrd-end"];
+    let Some(chosen) = fdt.find("/chosen") else {
+        return Ok(None);
+    };
+    let missing = |property| MachineError::Missing {
+        node: chosen.offset(),
+        property,
+    };
+    let (start, end) = match (chosen.u64(NAMES[0])?, chosen.u64(NAMES[1])?) {
+        (None, None) => return Ok(None),
+        (Some(start), Some(end)) => (start, end),
+        (None, Some(_)) => return Err(missing(NAMES[0])),
+        (Some(_), None) => return Err(missing(NAMES[1])),
+    };
+    let size = end.checked_sub(start).ok_or(MachineError::Value {
+        node: chosen.offset(),
+        property: NAMES[1],
+        value: end,
+    })?;
+    Ok(Region::new(start, size))
+}
+
+/// The console: what `/chosen/stdout-path` names (a path or an alias; options such as `:115200n8`
+/// are what the boot loader has set already), or else the alias `serial0`. `None` if neither is
+/// there. May be called before the rest of the machine is read, so that there is something to
+/// report errors on.
+pub fn console(fdt: &Fdt<'_>) -> Result<Option<Console>, MachineError> {
+    let path = fdt.find("/chosen").and_then(|chosen| {
+        let path = chosen
+            .string("stdout-path")
+            .or_else(|| chosen.string("linux,stdout-path"))?;
+        path.split(':').next()
+    });
+    let node = match path {
+        Some(path) => fdt.find(path).ok_or(MachineError::NoNode {
+            what: "node that /chosen/stdout-path names",
+        })?,
+        None => match fdt.find("serial0") {
+            Some(node) => node,
+            None => return Ok(None),
+        },
+    };
+    if !node.is_compatible("arm,pl011") {
+        return Err(MachineError::Unsupported {
+            node: node.offset(),
+            what: "this kind of UART",
+        });
+    }
+    let regs = *node.regs()?.first().ok_or(MachineError::Missing {
+        node: node.offset(),
+        property: "reg",
+    })?;
+    let interrupt = node.interrupts().ok().and_then(|all| all.first().copied());
+    Ok(Some(Console { regs, interrupt }))
+}
