@@ -1,0 +1,249 @@
+//! What only the machine knows. The hypervisor fills [`BoardFacts`] in at boot, the host's command
+//! from a device tree.
+
+use alloc::{string::String, vec::Vec};
+use core::ops::Range;
+
+use crate::{
+    At, AxVMCrateConfig, Code, Data, Diagnostic, Diagnostics, PassThrough, PassThroughDeviceConfig,
+    PassThroughTarget, Span, VmMemMappingType,
+    layout::{PAGE, SPI_COUNT, inside, meet},
+};
+
+/// Facts about a machine. Ranges are host physical addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct BoardFacts<'a> {
+    /// All RAM that the allocator manages or the hypervisor uses.
+    pub ram: &'a [Range<usize>],
+    /// Ranges the board reserves and the allocator never had.
+    pub reserved: &'a [Range<usize>],
+    /// What the hypervisor owns: its image, the bundle, its devices' registers.
+    pub hypervisor: &'a [Range<usize>],
+    /// Shared peripheral interrupts (INTID - 32) the hypervisor uses.
+    pub hypervisor_spis: &'a [u32],
+    /// Physical CPUs, numbered from 0.
+    pub cpus: usize,
+    /// Addresses of guests have at most this many bits.
+    pub address_bits: u32,
+    /// Devices.
+    pub devices: &'a [BoardDevice],
+    /// Whether devices' own memory accesses are confined by an IOMMU.
+    pub iommu: bool,
+}
+
+/// A device of a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BoardDevice {
+    /// Its path in the device tree.
+    pub path: String,
+    /// Its alias, if it has one.
+    pub alias: Option<String>,
+    /// Its registers, as the device tree has them (not rounded to pages).
+    pub registers: Vec<Range<usize>>,
+    /// Its shared peripheral interrupts (INTID - 32).
+    pub spis: Vec<u32>,
+    /// It accesses memory on its own.
+    pub dma: bool,
+    /// The hypervisor uses it.
+    pub owned: bool,
+}
+
+/// The pages that hold `range`: start, size.
+fn pages(range: &Range<usize>) -> (usize, usize) {
+    let start = range.start & !(PAGE - 1);
+    let end = range
+        .end
+        .max(range.start)
+        .div_ceil(PAGE)
+        .saturating_mul(PAGE);
+    (start, end.saturating_sub(start))
+}
+
+fn extent(range: &Range<usize>) -> (usize, usize) {
+    (range.start, range.end.saturating_sub(range.start))
+}
+
+/// Replaces devices that are named by device-tree path or alias by their registers and interrupts.
+/// To be called before [`check_board`] and before the description becomes an
+/// [`crate::AxVMConfig`]; what can't be resolved is said, and stays.
+pub fn resolve_devices(config: &mut AxVMCrateConfig, board: &BoardFacts<'_>) -> Diagnostics {
+    let mut out = Diagnostics::default();
+    let mut resolved = Vec::new();
+    for device in core::mem::take(&mut config.devices.passthrough_devices) {
+        let PassThroughTarget::Path(path) = &device.value.target else {
+            resolved.push(device);
+            continue;
+        };
+        let named = |d: &&BoardDevice| d.path == *path || d.alias.as_ref() == Some(path);
+        let code = match board.devices.iter().find(named) {
+            None => Code::NoSuchDevice,
+            Some(found) if found.owned => Code::DeviceOwned,
+            Some(found) if found.registers.is_empty() => Code::NoRegisters,
+            Some(found) => {
+                let dma = device.value.dma_unprotected;
+                resolved.extend(ranges(found, dma).map(|d| At::new(d, device.span)));
+                let more = found.spis.iter().skip(found.registers.len());
+                let more = more.map(|spi| At::new(*spi, device.span));
+                config.devices.passthrough_spis.extend(more);
+                continue;
+            }
+        };
+        out.push(Diagnostic::new(code, device.span));
+        resolved.push(device);
+    }
+    config.devices.passthrough_devices = resolved;
+    out
+}
+
+/// A device as ranges of registers, each at its own address and with one of its interrupts as long
+/// as there are some.
+fn ranges(device: &BoardDevice, dma_unprotected: bool) -> impl Iterator<Item = PassThrough> {
+    let spis = device.spis.iter().map(|spi| Some(*spi));
+    let spis = spis.chain(core::iter::repeat(None));
+    device
+        .registers
+        .iter()
+        .zip(spis)
+        .map(move |(range, irq_id)| {
+            let (base, length) = pages(range);
+            let target = PassThroughTarget::Address(PassThroughDeviceConfig {
+                name: device.path.clone(),
+                base_gpa: base,
+                base_hpa: base,
+                length,
+                irq_id,
+                dma_unprotected,
+            });
+            PassThrough {
+                target,
+                dma_unprotected,
+            }
+        })
+}
+
+/// The checks against a machine.
+pub fn check_board(config: &AxVMCrateConfig, board: &BoardFacts<'_>) -> Diagnostics {
+    let mut out = Diagnostics::default();
+    if let Some(sets) = &config.base.phys_cpu_sets {
+        let cpus = u32::try_from(board.cpus).unwrap_or(u32::MAX);
+        let absent = usize::MAX.checked_shl(cpus).unwrap_or(0);
+        if sets.value.iter().any(|mask| mask & absent != 0) {
+            let highest = Data::Limits(0, board.cpus.saturating_sub(1));
+            out.push(Diagnostic::new(Code::NoSuchCpu, sets.span).with(highest));
+        }
+    }
+    memory(config, board, &mut out);
+    for device in &config.devices.passthrough_devices {
+        if let PassThroughTarget::Address(passed) = &device.value.target {
+            self::device(passed, device.span, board, &mut out);
+        }
+    }
+    for device in &config.devices.emu_devices {
+        let range = (device.value.base_gpa, device.value.length);
+        width(range, device.span, board, &mut out);
+    }
+    for spi in &config.devices.passthrough_spis {
+        interrupt(spi.value, spi.span, board, &mut out);
+    }
+    // Once more, now that paths have become addresses and interrupts.
+    super::check_alone(config, super::Sound::ALL, &mut |d| out.push(d));
+    out.finish();
+    out
+}
+
+/// Guest addresses must be ones that stage 2 translates.
+fn width(range: (usize, usize), span: Span, board: &BoardFacts<'_>, out: &mut Diagnostics) {
+    let limit = 1usize.checked_shl(board.address_bits);
+    let end = range.0.saturating_add(range.1);
+    if limit.is_some_and(|limit| end > limit) {
+        let range = Data::Range(range.0, range.1);
+        out.push(Diagnostic::new(Code::AddressTooWide, span).with(range));
+    }
+}
+
+fn memory(config: &AxVMCrateConfig, board: &BoardFacts<'_>, out: &mut Diagnostics) {
+    let mut wanted = 0usize;
+    for region in &config.kernel.memory_regions {
+        let range = (region.value.gpa, region.value.size);
+        let data = Data::Range(range.0, range.1);
+        let mut say = |code| out.push(Diagnostic::new(code, region.span).with(data.clone()));
+        let within = |ranges: &[Range<usize>]| ranges.iter().any(|r| inside(range, extent(r)));
+        let touches = |ranges: &[Range<usize>]| ranges.iter().any(|r| meet(range, extent(r)));
+        match region.value.map_type {
+            VmMemMappingType::MapAlloc => wanted = wanted.saturating_add(range.1),
+            VmMemMappingType::MapIdentical if touches(board.hypervisor) => {
+                say(Code::HypervisorOwned);
+            }
+            VmMemMappingType::MapIdentical if !within(board.ram) => say(Code::NotRam),
+            VmMemMappingType::MapIdentical => {}
+            VmMemMappingType::MapReserved if touches(board.hypervisor) => {
+                say(Code::HypervisorOwned);
+            }
+            VmMemMappingType::MapReserved if !within(board.reserved) => say(Code::NotReserved),
+            VmMemMappingType::MapReserved => {}
+        }
+        width(range, region.span, board, out);
+    }
+    let ram = board.ram.iter().map(|r| extent(r).1);
+    let ram = ram.fold(0usize, usize::saturating_add);
+    if wanted > ram {
+        let at = config.kernel.memory_regions.first();
+        let at = at.map_or(Span::default(), |region| region.span);
+        out.push(Diagnostic::new(Code::TooMuchMemory, at).with(Data::Limits(0, ram)));
+    }
+}
+
+/// A physical interrupt must exist and be free.
+fn interrupt(irq: u32, span: Span, board: &BoardFacts<'_>, out: &mut Diagnostics) {
+    let code = if irq >= SPI_COUNT {
+        Code::BadIrq
+    } else if board.hypervisor_spis.contains(&irq) {
+        Code::IrqOwned
+    } else {
+        return;
+    };
+    out.push(Diagnostic::new(code, span).with(Data::Spi(irq)));
+}
+
+/// A range of registers that is passed through.
+fn device(
+    passed: &PassThroughDeviceConfig,
+    span: Span,
+    board: &BoardFacts<'_>,
+    out: &mut Diagnostics,
+) {
+    let range = (passed.base_hpa, passed.length);
+    let data = Data::Range(range.0, range.1);
+    let mut say = |code| out.push(Diagnostic::new(code, span).with(data.clone()));
+    let touches = |ranges: &[Range<usize>]| ranges.iter().any(|r| meet(range, extent(r)));
+    // The hypervisor's registers may be few bytes of a page: the page counts.
+    if board.hypervisor.iter().any(|r| meet(range, pages(r))) {
+        say(Code::HypervisorOwned);
+    } else if touches(board.ram) || touches(board.reserved) {
+        say(Code::PassedRam);
+    }
+    let mut found: Option<&BoardDevice> = None;
+    for device in board.devices {
+        if !device.registers.iter().any(|r| meet(range, pages(r))) {
+            continue;
+        }
+        if device.owned {
+            say(Code::DeviceOwned);
+        }
+        // Whoever has the page has all devices in it.
+        if found.is_some_and(|first| first.path != device.path) {
+            say(Code::PageShared);
+        }
+        if device.dma && !board.iommu && !passed.dma_unprotected {
+            say(Code::DmaUnprotected);
+        }
+        found = Some(device);
+    }
+    if found.is_none() {
+        say(Code::NoSuchDevice);
+    }
+    if let Some(irq) = passed.irq_id {
+        interrupt(irq, span, board, out);
+    }
+    width((passed.base_gpa, passed.length), span, board, out);
+}

@@ -1,0 +1,242 @@
+//! The checks: pure functions over a description. What one file says is checked by
+//! [`crate::parse`]; what several say together, or what only the machine knows, by the others.
+
+mod board;
+mod bundle;
+mod images;
+
+use alloc::vec::Vec;
+
+pub use board::{BoardDevice, BoardFacts, check_board, resolve_devices};
+pub use bundle::check_bundle;
+pub use images::{ImageSizes, check_images};
+
+use crate::{
+    At, AxVMCrateConfig, Code, Data, Diagnostic, EmulatedDeviceType, MemFlags, PassThroughTarget,
+    Span, VMBaseConfig, VMDevicesConfig, VMInterruptMode, VMKernelConfig,
+    layout::{GPA_END, PAGE, inside, meet},
+};
+
+/// Which parts could be read without an error: a check that depends on others isn't made.
+#[derive(Clone, Copy)]
+pub(crate) struct Sound {
+    pub cpus: bool,
+    pub memory: bool,
+    pub devices: bool,
+}
+
+impl Sound {
+    /// A description that was read without an error.
+    pub const ALL: Self = Self {
+        cpus: true,
+        memory: true,
+        devices: true,
+    };
+}
+
+/// Where diagnostics go.
+type Sink<'a> = dyn FnMut(Diagnostic) + 'a;
+
+/// Everything that can be known from the file alone.
+pub(crate) fn check_alone(config: &AxVMCrateConfig, sound: Sound, say: &mut Sink<'_>) {
+    if sound.cpus {
+        cpus(&config.base, say);
+    }
+    let ranges = devices(&config.devices, say);
+    interrupts(&config.devices, say);
+    let regions = regions(&config.kernel, say);
+    if sound.devices {
+        for region in &regions {
+            for device in &ranges {
+                if meet(region.value, device.value) {
+                    let data = Data::Ranges(region.value, device.value);
+                    let at = Diagnostic::new(Code::RegionOverDevice, region.span);
+                    say(at.with(data).and(device.span));
+                }
+            }
+        }
+    }
+    images::addresses(&config.kernel, sound.memory, say);
+}
+
+/// A range (start, size) and its place in the file.
+type Extent = At<(usize, usize)>;
+
+fn cpus(base: &VMBaseConfig, say: &mut Sink<'_>) {
+    let count = base.cpu_num.value;
+    let mut length = |list: &Option<At<Vec<usize>>>, code| {
+        if let Some(list) = list
+            && list.value.len() != count
+        {
+            let at = Diagnostic::new(code, list.span).with(Data::Number(count));
+            say(at.and(base.cpu_num.span));
+        }
+    };
+    length(&base.phys_cpu_ids, Code::CpuIdsLength);
+    length(&base.phys_cpu_sets, Code::CpuSetsLength);
+    if let Some(ids) = &base.phys_cpu_ids {
+        let twice = |(n, id)| ids.value.iter().take(n).any(|earlier| earlier == id);
+        if ids.value.iter().enumerate().any(twice) {
+            say(Diagnostic::new(Code::CpuIdTwice, ids.span));
+        }
+        if !ids.value.iter().copied().all(is_affinity) {
+            let form = "Aff3 in bits 32 to 39, Aff2, Aff1, and an Aff0 of at most 15";
+            say(Diagnostic::new(Code::BadAffinity, ids.span).with(Data::Want(form)));
+        }
+    }
+    if let Some(sets) = &base.phys_cpu_sets
+        && sets.value.contains(&0)
+    {
+        say(Diagnostic::new(Code::EmptyMask, sets.span));
+    }
+}
+
+/// Whether this is an affinity as MPIDR_EL1 holds it (Arm ARM DDI 0487, D24.2.115): Aff3 in
+/// [39:32], Aff2 to Aff0 in [23:0]. Aff0 is at most 15, so that each vCPU can be the target of an
+/// SGI without range selectors (ICC_SGI1R_EL1).
+fn is_affinity(value: usize) -> bool {
+    value & !0xff_00ff_ff0f == 0
+}
+
+/// Where devices are in the guest: emulated ones, and physical ones whose address is known.
+pub(crate) fn device_ranges(devices: &VMDevicesConfig) -> Vec<(usize, usize)> {
+    extents(devices).into_iter().map(|at| at.value).collect()
+}
+
+fn extents(devices: &VMDevicesConfig) -> Vec<Extent> {
+    let emulated = devices.emu_devices.iter();
+    let emulated = emulated.map(|d| At::new((d.value.base_gpa, d.value.length), d.span));
+    let passed = devices.passthrough_devices.iter();
+    let passed = passed.filter_map(|d| match &d.value.target {
+        PassThroughTarget::Address(device) => {
+            Some(At::new((device.base_gpa, device.length), d.span))
+        }
+        PassThroughTarget::Path(_) => None,
+    });
+    emulated.chain(passed).collect()
+}
+
+fn devices(devices: &VMDevicesConfig, say: &mut Sink<'_>) -> Vec<Extent> {
+    for (n, device) in devices.emu_devices.iter().enumerate() {
+        let kind = device.value.emu_type;
+        let controller = matches!(
+            kind,
+            EmulatedDeviceType::GicDistributor | EmulatedDeviceType::GicRedistributor
+        );
+        let same = |other: &&At<_>| {
+            let other: &crate::EmulatedDeviceConfig = &other.value;
+            other.emu_type == kind
+        };
+        let earlier = devices.emu_devices.iter().take(n);
+        if let Some(first) = earlier.clone().find(same).filter(|_| controller) {
+            say(Diagnostic::new(Code::DeviceTwice, device.span).and(first.span));
+        }
+        if controller && devices.interrupt_mode.value == VMInterruptMode::NoIrq {
+            let at = Diagnostic::new(Code::ControllerWithoutIrqs, device.span);
+            say(at.and(devices.interrupt_mode.span));
+        }
+        // IHI 0069, 12.8 and 12.10: distributor and redistributor frames are 64 KiB aligned.
+        let align = if controller { 64 << 10 } else { PAGE };
+        if !device.value.base_gpa.is_multiple_of(align) {
+            let at = Diagnostic::new(Code::DeviceMisaligned, device.span);
+            say(at.with(Data::Number(align)));
+        }
+    }
+    let mut good: Vec<Extent> = Vec::new();
+    for device in extents(devices) {
+        if !range(device, say) {
+            continue;
+        }
+        if let Some(first) = good.iter().find(|d| meet(d.value, device.value)) {
+            let data = Data::Ranges(device.value, first.value);
+            let at = Diagnostic::new(Code::DevicesOverlap, device.span);
+            say(at.with(data).and(first.span));
+        }
+        good.push(device);
+    }
+    for device in &devices.passthrough_devices {
+        if let PassThroughTarget::Address(passed) = &device.value.target {
+            host_range(passed.base_hpa, passed.length, device.span, say);
+        }
+    }
+    good
+}
+
+/// A passed-through device's own address: whole pages.
+fn host_range(base: usize, length: usize, span: Span, say: &mut Sink<'_>) {
+    if !base.is_multiple_of(PAGE) || !length.is_multiple_of(PAGE) {
+        say(Diagnostic::new(Code::Misaligned, span).with(Data::Number(PAGE)));
+    } else if base.checked_add(length).is_none_or(|end| end > GPA_END) {
+        say(Diagnostic::new(Code::Overflow, span).with(Data::Range(base, length)));
+    }
+}
+
+/// A range in the guest: not empty, whole pages, inside the address space.
+fn range(range: Extent, say: &mut Sink<'_>) -> bool {
+    let (start, size) = range.value;
+    let code = if size == 0 {
+        Code::EmptyRange
+    } else if !start.is_multiple_of(PAGE) || !size.is_multiple_of(PAGE) {
+        Code::Misaligned
+    } else if start.checked_add(size).is_none_or(|end| end > GPA_END) {
+        Code::Overflow
+    } else {
+        return true;
+    };
+    let data = match code {
+        Code::Misaligned => Data::Number(PAGE),
+        _ => Data::Range(start, size),
+    };
+    say(Diagnostic::new(code, range.span).with(data));
+    false
+}
+
+fn interrupts(devices: &VMDevicesConfig, say: &mut Sink<'_>) {
+    let emulated = devices.emu_devices.iter();
+    let emulated = emulated.filter_map(|d| Some(At::new(d.value.irq_id?, d.span)));
+    let passed = devices.passthrough_devices.iter();
+    let passed = passed.filter_map(|d| match &d.value.target {
+        PassThroughTarget::Address(device) => Some(At::new(device.irq_id?, d.span)),
+        PassThroughTarget::Path(_) => None,
+    });
+    let more = devices.passthrough_spis.iter().copied();
+    let mut seen: Vec<At<u32>> = Vec::new();
+    for irq in emulated.chain(passed).chain(more) {
+        if devices.interrupt_mode.value == VMInterruptMode::NoIrq {
+            let at = Diagnostic::new(Code::IrqWithoutController, irq.span);
+            say(at.and(devices.interrupt_mode.span));
+        }
+        if let Some(first) = seen.iter().find(|earlier| earlier.value == irq.value) {
+            let number = Data::Spi(irq.value);
+            say(Diagnostic::new(Code::IrqTwice, irq.span)
+                .with(number)
+                .and(first.span));
+        }
+        seen.push(irq);
+    }
+}
+
+fn regions(kernel: &VMKernelConfig, say: &mut Sink<'_>) -> Vec<Extent> {
+    let mut good: Vec<Extent> = Vec::new();
+    for region in &kernel.memory_regions {
+        let region = At::new((region.value.gpa, region.value.size), region.span);
+        if !range(region, say) {
+            continue;
+        }
+        if let Some(first) = good.iter().find(|r| meet(r.value, region.value)) {
+            let data = Data::Ranges(region.value, first.value);
+            let at = Diagnostic::new(Code::RegionsOverlap, region.span);
+            say(at.with(data).and(first.span));
+        }
+        good.push(region);
+    }
+    good
+}
+
+/// Whether one region with these rights contains the range.
+fn in_memory(kernel: &VMKernelConfig, range: (usize, usize), rights: MemFlags) -> bool {
+    kernel.memory_regions.iter().any(|region| {
+        let region = region.value;
+        region.flags.contains(rights) && inside(range, (region.gpa, region.size))
+    })
+}

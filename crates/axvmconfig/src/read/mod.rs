@@ -1,0 +1,139 @@
+//! From TOML to [`AxVMCrateConfig`]: the tree is walked by hand, so that every value keeps its
+//! place and all errors of a file are found in one run.
+
+mod base;
+mod devices;
+mod kernel;
+mod value;
+
+use toml::de::DeTable;
+
+use crate::{
+    Arch, AxVMCrateConfig, Code, Data, Diagnostic, Diagnostics, Severity, Span,
+    check::{Sound, check_alone},
+    keys::ROOT,
+};
+use value::{Reader, Table, span};
+
+/// The longest text that is read, in bytes.
+pub const MAX_TEXT: usize = 64 << 10;
+
+/// The newest `format` there is.
+const FORMAT: usize = 1;
+
+/// Reads one VM description for `arch`, fills in what it leaves out, and makes every check that
+/// needs no knowledge of the board. The error holds everything that is wrong with it, warnings
+/// included; the warnings of a good file are in [`AxVMCrateConfig::warnings`].
+pub fn parse(text: &str, arch: Arch) -> Result<AxVMCrateConfig, Diagnostics> {
+    let mut reader = Reader::default();
+    if text.len() > MAX_TEXT {
+        reader.wrong(Code::TooLong, Span::default(), Data::Limits(0, MAX_TEXT));
+        return Err(reader.out);
+    }
+    let root = match DeTable::parse(text) {
+        Ok(root) => root,
+        Err(first) => return Err(syntax(text, first, arch)),
+    };
+    let mut config = walk(&mut reader, root.get_ref(), arch);
+    reader.out.finish();
+    if reader.out.has_errors() {
+        return Err(reader.out);
+    }
+    config.warnings = reader.out.0;
+    Ok(config)
+}
+
+fn walk(reader: &mut Reader, root: &DeTable<'_>, arch: Arch) -> AxVMCrateConfig {
+    // What concerns the whole file is said of its first byte.
+    let top = reader.root(root, ROOT, Span::default());
+    if let Some(format) = top.get("format").and_then(|v| reader.number(v))
+        && format.value != FORMAT
+    {
+        reader.wrong(Code::NewerFormat, format.span, Data::Limits(1, FORMAT));
+    }
+
+    let table = section(reader, &top, "base", crate::keys::BASE, true);
+    let mut seen = 0;
+    let base = base::read(reader, &table);
+    let cpus = sound(reader, &mut seen);
+    let table = section(reader, &top, "kernel", crate::keys::KERNEL, true);
+    let mut kernel = kernel::read(reader, &table);
+    let images = sound(reader, &mut seen);
+    let table = section(reader, &top, "devices", crate::keys::DEVICES, false);
+    let devices = devices::read(reader, &table, arch, &base);
+    let devices_sound = sound(reader, &mut seen);
+    base::forms(reader, &top);
+    let memory = kernel::memory(reader, &top, arch, &devices, &mut kernel);
+    let sound = Sound {
+        cpus,
+        memory: memory && images,
+        devices: devices_sound,
+    };
+
+    let config = AxVMCrateConfig {
+        arch,
+        base,
+        kernel,
+        devices,
+        warnings: alloc::vec::Vec::new(),
+    };
+    check_alone(&config, sound, &mut |d| reader.say(d));
+    config
+}
+
+/// Whether no error came up since the last call.
+fn sound(reader: &Reader, seen: &mut usize) -> bool {
+    let new = reader.out.0.get(*seen..).unwrap_or(&[]);
+    *seen = reader.out.0.len();
+    new.iter().all(|d| d.severity() == Severity::Warning)
+}
+
+/// The table `name` of the file; an empty one if it is missing or no table.
+fn section<'v, 'i>(
+    reader: &mut Reader,
+    top: &Table<'v, 'i>,
+    name: &'static str,
+    keys: &'static [crate::keys::Key],
+    required: bool,
+) -> Table<'v, 'i> {
+    let Some(value) = top.get(name) else {
+        if required {
+            reader.missing(top, name);
+        }
+        return Table::absent(Span::default());
+    };
+    let table = reader.table(value, keys);
+    table.unwrap_or_else(|| Table::absent(span(value)))
+}
+
+fn syntax_error(error: &toml::de::Error) -> Diagnostic {
+    let span = error.span().map_or_else(Span::default, Span::from);
+    Diagnostic::new(Code::Syntax, span).with(Data::Syntax(error.message().into()))
+}
+
+/// The image reports the first syntax error only: a list of all is as long as a bad file is.
+#[cfg(not(any(test, feature = "cli")))]
+fn syntax(_text: &str, first: toml::de::Error, _arch: Arch) -> Diagnostics {
+    Diagnostics(alloc::vec![syntax_error(&first)])
+}
+
+/// All syntax errors, and what is wrong elsewhere: a place the parser tripped over gets no other
+/// message, and nothing is called missing.
+#[cfg(any(test, feature = "cli"))]
+fn syntax(text: &str, _first: toml::de::Error, arch: Arch) -> Diagnostics {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    let mut reader = Reader::default();
+    walk(&mut reader, root.get_ref(), arch);
+    let line = |span: Span| span.position(text).line;
+    let mut out = Diagnostics(errors.iter().map(syntax_error).collect());
+    let broken: alloc::vec::Vec<usize> = out.0.iter().map(|d| line(d.span)).collect();
+    // Only what a single value says about itself is certain.
+    let certain = |d: &Diagnostic| {
+        (Code::WrongType..=Code::OutOfLimits).contains(&d.code) || d.code == Code::UnknownKey
+    };
+    let rest = reader.out.0.into_iter();
+    out.0
+        .extend(rest.filter(|d| certain(d) && !broken.contains(&line(d.span))));
+    out.finish();
+    out
+}
