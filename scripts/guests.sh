@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the bare-metal guests of guests/ into build/guests/ARCH/NAME (arm64 images).
+# Builds the bare-metal guests of guests/ as arm64 images: build/guests/ARCH/NAME.bin.
 . "$(dirname "$0")/lib.sh"
 packages=$(bare_packages | sed 1d)
 args=()
@@ -8,11 +8,11 @@ for package in $packages; do args+=(--package "$package"); done
 
 say "building the guests"
 cargo build --release --locked "${args[@]}" --target "$TRIPLE"
-mkdir -p "$GUESTS"
 for elf in "$TARGET_DIR/$TRIPLE/release"/guest-*; do
     [ -x "$elf" ] && [ -f "$elf" ] || continue
-    name=${elf##*/guest-}
-    stale "$GUESTS/$name" "$elf" || continue
-    llvm llvm-objcopy -O binary "$elf" "$GUESTS/$name"
-    cp "$elf" "$GUESTS/$name.elf"
+    guest=$GUESTS/${elf##*/guest-}
+    stale "$guest.bin" "$elf" || continue
+    mkdir -p "$GUESTS"
+    llvm llvm-objcopy -O binary "$elf" "$guest.bin"
+    cp "$elf" "$guest.elf"
 done

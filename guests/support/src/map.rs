@@ -1,0 +1,33 @@
+//! The identity map: 512 blocks of 1 GiB. The first GiB is device memory, the rest is normal
+//! memory, whether something is there or not. [`USER_ALIAS`] shows the first GiB of RAM to EL0.
+
+/// Where RAM begins.
+pub const RAM: usize = 0x4000_0000;
+/// Where EL0 sees what EL1 has at [`RAM`]; below 4 GiB, so that AArch32 reaches it.
+pub const USER_ALIAS: usize = 0xc000_0000;
+
+#[repr(C, align(4096))]
+struct Table([u64; 512]);
+
+/// Block descriptors (Arm ARM, D8.3): AF, inner shareable.
+const NORMAL: u64 = 1 | 1 << 10 | 3 << 8;
+/// Attribute 1 of MAIR, execute-never.
+const DEVICE: u64 = NORMAL | 1 << 2 | 3 << 53;
+/// AP[1] and PXN: EL0 may do everything.
+const USER: u64 = NORMAL | 1 << 6 | 1 << 53;
+
+const fn identity() -> Table {
+    let mut table = Table([0; 512]);
+    let mut n = 0;
+    while n < 512 {
+        table.0[n] = (n as u64) << 30 | if n == 0 { DEVICE } else { NORMAL };
+        n += 1;
+    }
+    table.0[USER_ALIAS >> 30] = RAM as u64 | USER;
+    table
+}
+
+// SAFETY: no other symbol of a guest has this name.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+static guest_map: Table = identity();

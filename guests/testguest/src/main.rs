@@ -1,0 +1,5 @@
+//! placeholder
+#![no_std]
+#![no_main]
+guest_support::guest!(main);
+fn main() {}
