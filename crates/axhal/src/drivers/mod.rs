@@ -4,6 +4,7 @@
 //! the interfaces are safe. What needs instructions of an architecture is under `arch`.
 
 mod arch;
+pub mod gicv3;
 pub mod mmio;
 pub mod pl011;
 pub mod psci;

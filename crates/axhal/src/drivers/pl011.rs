@@ -1,6 +1,6 @@
 //! The PL011 UART: Arm DDI 0183, chapter 3.
 
-use super::mmio::Mmio;
+use super::{arch, mmio::Mmio};
 
 const DR: usize = 0x00;
 const FR: usize = 0x18;
@@ -111,10 +111,15 @@ impl Pl011 {
     }
 
     /// Clears all interrupts that are signalled. Returns whether one of them was the transmit
-    /// FIFO's.
+    /// FIFO's. The line has fallen when this returns (if the receive FIFO was emptied before), so
+    /// that the interrupt controller may be told.
     pub fn clear_interrupts(&self) -> bool {
         let signalled = self.regs.read32(MIS);
         self.regs.write32(ICR, signalled);
+        // The write is buffered; the read behind it is not answered before it is done, and the
+        // barrier waits for the answer.
+        let _ = self.regs.read32(FR);
+        arch::dsb_sy();
         signalled & TX_INTERRUPT != 0
     }
 

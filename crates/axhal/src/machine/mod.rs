@@ -24,7 +24,7 @@ pub use error::MachineError;
 pub use fdt::{Fdt, Node};
 pub use irq::{Interrupt, MAX_INTERRUPTS, Trigger};
 pub use memory::{MAX_BANKS, MAX_RESERVATIONS, Reservation};
-pub use platform::{Conduit, GicV3, MAX_REDIST_REGIONS, Psci, PsciVersion, Timer};
+pub use platform::{Conduit, GicV3, MAX_REDIST_REGIONS, Psci, PsciVersion, Timer, psci};
 pub use regs::{MAX_REGS, Region};
 
 use arrayvec::ArrayVec;
@@ -64,7 +64,7 @@ impl Machine {
             console: console(fdt)?,
             gic: platform::gic(fdt)?,
             timer: platform::timer(fdt)?,
-            psci: platform::psci(fdt)?,
+            psci: psci(fdt)?,
         })
     }
 }

@@ -182,7 +182,9 @@ pub(super) fn timer(fdt: &Fdt<'_>) -> Result<Timer, MachineError> {
     })
 }
 
-pub(super) fn psci(fdt: &Fdt<'_>) -> Result<Option<Psci>, MachineError> {
+/// The firmware's power interface; `None` if the tree names none. May be called before the rest of
+/// the machine is read, so that one that can't be used can be switched off.
+pub fn psci(fdt: &Fdt<'_>) -> Result<Option<Psci>, MachineError> {
     let Some(node) = fdt.compatible(&["arm,psci-1.0", "arm,psci-0.2", "arm,psci"]) else {
         return Ok(None);
     };
