@@ -1,0 +1,25 @@
+//! AArch64 at EL2, with HCR_EL2.E2H = 0.
+
+pub mod boot;
+pub mod context;
+pub mod cpu;
+pub mod irq;
+pub mod mem;
+pub mod pte;
+pub mod regs;
+pub mod tlb;
+pub mod trap;
+
+/// Interrupts all other CPUs, so that they see that the hypervisor stops. SGI 15 is for this.
+pub fn stop_others() {
+    // ID_AA64PFR0_EL1.GIC: the system registers are there, and boot code has enabled them.
+    if regs::read!("id_aa64pfr0_el1") >> 24 & 0xf != 0 {
+        // ICC_SGI1R_EL1: IRM, all CPUs but this one; INTID 15.
+        let sgi = 1u64 << 40 | 15 << 24;
+        // SAFETY: an interrupt to other CPUs; what they do then is sound.
+        unsafe {
+            core::arch::asm!("msr icc_sgi1r_el1, {}", "isb", in(reg) sgi,
+                options(nostack, preserves_flags))
+        };
+    }
+}

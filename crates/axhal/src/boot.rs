@@ -1,0 +1,187 @@
+//! From the first Rust to the hypervisor's `main`: the machine is read from its device tree, and
+//! there is a console.
+
+use core::slice;
+
+use memory_addr::{PhysAddr, VirtAddr};
+use spin::Once;
+
+use crate::drivers::mmio::Mmio;
+use crate::drivers::pl011::Pl011;
+use crate::machine::{self, Fdt, Machine, MachineError, Region, fdt};
+use crate::paging::{self, PagingError};
+use crate::{arch, console, cpu, power};
+
+/// What the boot loader and the machine hand over.
+#[derive(Debug)]
+pub struct BootInfo {
+    /// The machine.
+    pub machine: Machine,
+    /// The memory the image takes, embedded bundle and .bss included.
+    pub image: Region,
+    /// The memory of the device tree.
+    pub fdt_region: Region,
+    /// The device tree.
+    pub fdt: &'static [u8],
+    /// The memory of the ramdisk that the boot loader handed over: in RAM, outside of image and
+    /// device tree.
+    pub initrd: Option<Region>,
+    /// The memory of the embedded bundle, which is part of the image's.
+    pub embedded: Option<Region>,
+}
+
+impl BootInfo {
+    /// The boot bundle, mapped read-only: the ramdisk, or else what is embedded in the image;
+    /// empty if there is neither. Whoever owns RAM must leave both alone.
+    pub fn bundle(&self) -> Result<&'static [u8], PagingError> {
+        let Some(region) = self.initrd.or(self.embedded) else {
+            return Ok(&[]);
+        };
+        let (pa, len) = (
+            PhysAddr::from_usize(region.base as usize),
+            region.size as usize,
+        );
+        let va = paging::map_readonly(pa, len)?;
+        // SAFETY: mapped just now, and never unmapped; nothing writes to it, as it belongs to
+        // nobody else (the ramdisk was checked to be RAM outside of what the hypervisor uses).
+        Ok(unsafe { bytes(va, len) })
+    }
+}
+
+/// Why the machine can't be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BootError {
+    /// The boot loader gave no device tree, or it lies outside of what can be mapped.
+    NoDeviceTree(PhysAddr),
+    /// The device tree is wrong.
+    Machine(MachineError),
+    /// Something could not be mapped.
+    Paging(PagingError),
+    /// The ramdisk is not in RAM, or overlaps the image or the device tree.
+    Initrd(Region),
+    /// The boot CPU is not among the first [`cpu::MAX_CPUS`] of the device tree.
+    BootCpu(u64),
+}
+
+impl From<MachineError> for BootError {
+    fn from(error: MachineError) -> Self {
+        Self::Machine(error)
+    }
+}
+
+impl From<PagingError> for BootError {
+    fn from(error: PagingError) -> Self {
+        Self::Paging(error)
+    }
+}
+
+static INFO: Once<BootInfo> = Once::new();
+
+/// What was found at boot.
+///
+/// # Panics
+/// Before `main`.
+pub fn info() -> &'static BootInfo {
+    INFO.get().expect("boot is over")
+}
+
+/// # Safety
+/// `len` bytes at `va` are mapped for ever, and nobody writes to them.
+unsafe fn bytes(va: VirtAddr, len: usize) -> &'static [u8] {
+    // SAFETY: the caller's promise.
+    unsafe { slice::from_raw_parts(core::ptr::with_exposed_provenance(va.as_usize()), len) }
+}
+
+/// The first Rust, on the boot CPU: `fdt` is what the boot loader passed; `obstacle` says why the
+/// hypervisor can't run on this CPU, if it can't. Then only a console is looked for, to say so.
+pub(crate) fn enter(fdt: PhysAddr, obstacle: Option<&'static str>) -> ! {
+    let blob = match device_tree(fdt) {
+        Ok(blob) => blob,
+        // There is no console to say it on.
+        Err(_) => power::park(),
+    };
+    let tree = Fdt::new(blob);
+    if let Ok(tree) = &tree {
+        power::init(tree);
+        if let Err(error) = early_console(tree) {
+            console::write(format_args!("axhv: console: {error:?}\n"));
+        }
+    }
+    if let Some(obstacle) = obstacle {
+        stop(format_args!("axhv: {obstacle}\n"));
+    }
+    match tree
+        .map_err(BootError::from)
+        .and_then(|tree| prepare(fdt, blob, &tree))
+    {
+        Ok(info) => arch::boot::main(INFO.call_once(|| info)),
+        Err(error) => stop(format_args!("axhv: can't boot: {error:?}\n")),
+    }
+}
+
+/// Says why there is no hypervisor, and powers off.
+fn stop(why: core::fmt::Arguments<'_>) -> ! {
+    console::write(why);
+    power::off(power::STATUS_NOT_BOOTED)
+}
+
+/// Maps the device tree: first its header, for its size.
+fn device_tree(pa: PhysAddr) -> Result<&'static [u8], BootError> {
+    if pa.as_usize() == 0 || pa.as_usize() % 8 != 0 {
+        return Err(BootError::NoDeviceTree(pa));
+    }
+    let header = paging::map_readonly(pa, 8)?;
+    // SAFETY: mapped; the boot loader made the memory and is gone. It stays reserved.
+    let header: &[u8] = unsafe { bytes(header, 8) };
+    let header = header.try_into().map_err(|_| BootError::NoDeviceTree(pa))?;
+    let len = fdt::size_of_blob(header)?;
+    let va = paging::map_readonly(pa, len)?;
+    // SAFETY: as above.
+    Ok(unsafe { bytes(va, len) })
+}
+
+fn early_console(tree: &Fdt<'_>) -> Result<(), BootError> {
+    let Some(found) = machine::console(tree)? else {
+        return Ok(());
+    };
+    let pa = PhysAddr::from_usize(found.regs.base as usize);
+    let len = found.regs.size as usize;
+    let va = paging::map_device(pa, len)?;
+    // SAFETY: mapped as Device, for ever; a UART's registers reach no memory.
+    let regs = unsafe { Mmio::new(va.as_usize(), len) };
+    if let Some(uart) = Pl011::new(regs) {
+        uart.init();
+        console::set(uart);
+    }
+    Ok(())
+}
+
+fn prepare(pa: PhysAddr, blob: &'static [u8], tree: &Fdt<'_>) -> Result<BootInfo, BootError> {
+    let machine = Machine::new(tree)?;
+    let mpidr = arch::cpu::mpidr();
+    if !cpu::init_boot_cpu(machine.cpus.list.iter().map(|cpu| cpu.mpidr))? {
+        return Err(BootError::BootCpu(mpidr));
+    }
+    paging::set_ram(&machine);
+    let error = BootError::NoDeviceTree(pa);
+    let fdt_region = Region::new(pa.as_usize() as u64, blob.len() as u64).ok_or(error)?;
+    let image = arch::boot::image().ok_or(error)?;
+    if let Some(initrd) = &machine.initrd {
+        let holds = |bank: &Region| bank.base <= initrd.base && initrd.end() <= bank.end();
+        if !machine.memory.iter().any(holds)
+            || initrd.overlaps(&image)
+            || initrd.overlaps(&fdt_region)
+        {
+            return Err(BootError::Initrd(*initrd));
+        }
+    }
+    let initrd = machine.initrd;
+    Ok(BootInfo {
+        machine,
+        image,
+        fdt_region,
+        fdt: blob,
+        initrd,
+        embedded: arch::boot::bundle(),
+    })
+}
