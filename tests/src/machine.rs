@@ -1,0 +1,321 @@
+//! A QEMU machine of a test's own, and the dialogue on its console.
+
+use crate::vm::{self, Vm};
+use crate::{Failure, artifacts, log, symbols};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long one step of a dialogue may take; emulation on a busy machine is slow.
+const STEP: Duration = Duration::from_secs(90);
+/// How long a machine may live.
+const LIFE: Duration = Duration::from_secs(400);
+
+/// The machine a test wants.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    name: String,
+    cpu: String,
+    cpus: usize,
+    memory: String,
+    append: String,
+    board: String,
+    args: Vec<String>,
+    vms: Vec<Vm>,
+    direct: Option<PathBuf>,
+}
+
+impl Machine {
+    /// The default machine of `make run`, for the test `name`.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            cpu: "cortex-a72".into(),
+            cpus: 2,
+            memory: "2G".into(),
+            append: String::new(),
+            board: "virt,virtualization=on,gic-version=3".into(),
+            args: Vec::new(),
+            vms: Vec::new(),
+            direct: None,
+        }
+    }
+
+    /// A machine without the hypervisor: `kernel` runs on the board itself, at EL1.
+    pub fn without_hypervisor(name: &str, kernel: PathBuf) -> Self {
+        Self {
+            board: "virt,gic-version=3".into(),
+            direct: Some(kernel),
+            ..Self::new(name)
+        }
+    }
+
+    /// The CPU model.
+    pub fn cpu(mut self, model: &str) -> Self {
+        self.cpu = model.into();
+        self
+    }
+
+    /// How many CPUs.
+    pub fn cpus(mut self, cpus: usize) -> Self {
+        self.cpus = cpus;
+        self
+    }
+
+    /// The size of RAM, as QEMU takes it.
+    pub fn memory(mut self, memory: &str) -> Self {
+        self.memory = memory.into();
+        self
+    }
+
+    /// The hypervisor's command line.
+    pub fn append(mut self, append: &str) -> Self {
+        self.append = append.into();
+        self
+    }
+
+    /// More arguments for QEMU.
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(|a| (*a).to_string()));
+        self
+    }
+
+    /// Adds a VM to the bundle.
+    pub fn vm(mut self, vm: Vm) -> Self {
+        self.vms.push(vm);
+        self
+    }
+
+    /// Starts QEMU.
+    pub fn boot(self) -> Result<Running, Failure> {
+        let dir = artifacts::root()
+            .join("build/tests")
+            .join(self.name.replace("::", "-"));
+        std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        let qemu = std::env::var("QEMU").unwrap_or_else(|_| "qemu-system-aarch64".into());
+        let mut command = Command::new(&qemu);
+        command
+            .args([
+                "-M",
+                &self.board,
+                "-cpu",
+                &self.cpu,
+                "-smp",
+                &self.cpus.to_string(),
+            ])
+            .args([
+                "-m",
+                &self.memory,
+                "-nodefaults",
+                "-display",
+                "none",
+                "-no-reboot",
+            ])
+            .args([
+                "-chardev",
+                "stdio,id=console,signal=off",
+                "-serial",
+                "chardev:console",
+            ])
+            .args(&self.args);
+        match &self.direct {
+            Some(kernel) => command.arg("-kernel").arg(kernel),
+            None => command.arg("-kernel").arg(artifacts::image()),
+        };
+        if !self.vms.is_empty() {
+            command.arg("-initrd").arg(vm::bundle(&dir, &self.vms)?);
+        }
+        if !self.append.is_empty() {
+            command.args(["-append", &self.append]);
+        }
+        Running::start(command, dir.join("console.log"), self.direct.is_none())
+    }
+}
+
+/// What the console said so far, and whether it can say more.
+#[derive(Default)]
+struct Output {
+    text: Vec<u8>,
+    ended: bool,
+}
+
+/// A machine that runs. Dropped, it is switched off.
+pub struct Running {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: Arc<(Mutex<Output>, Condvar)>,
+    /// How much of the output was looked at.
+    seen: usize,
+    log: PathBuf,
+    end: Instant,
+    hypervisor: bool,
+}
+
+impl Running {
+    fn start(mut command: Command, log: PathBuf, hypervisor: bool) -> Result<Self, Failure> {
+        let mut file = File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
+        let errors = file.try_clone().map_err(|e| e.to_string())?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .map_err(|e| format!("{command:?}: {e}"))?;
+        let input = child.stdin.take();
+        let mut console = child.stdout.take().ok_or("QEMU has no output")?;
+        let output = Arc::new((Mutex::new(Output::default()), Condvar::new()));
+        let shared = output.clone();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            loop {
+                let count = console.read(&mut bytes).unwrap_or(0);
+                // The log is for people; the test goes on without it.
+                let _ = file.write_all(&bytes[..count]);
+                let mut output = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+                output.text.extend_from_slice(&bytes[..count]);
+                output.ended = count == 0;
+                shared.1.notify_all();
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        let end = Instant::now() + LIFE;
+        Ok(Self {
+            child,
+            input,
+            output,
+            seen: 0,
+            log,
+            end,
+            hypervisor,
+        })
+    }
+
+    /// All the console said so far.
+    pub fn text(&self) -> String {
+        let output = self.output.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&output.text).into_owned()
+    }
+
+    /// Waits until the console says `needle`; gives what it said before, since the last call.
+    pub fn expect(&mut self, needle: &str) -> Result<String, Failure> {
+        self.expect_within(needle, STEP)
+    }
+
+    /// The same with a time limit of its own.
+    pub fn expect_within(&mut self, needle: &str, limit: Duration) -> Result<String, Failure> {
+        let end = self.end.min(Instant::now() + limit);
+        let mut output = self.output.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let new = &output.text[self.seen..];
+            if let Some(at) = new
+                .windows(needle.len())
+                .position(|w| w == needle.as_bytes())
+            {
+                let before = String::from_utf8_lossy(&new[..at]).into_owned();
+                self.seen += at + needle.len();
+                return Ok(before);
+            }
+            let ended = output.ended;
+            let left = end.saturating_duration_since(Instant::now());
+            if ended || left.is_zero() {
+                drop(output);
+                let why = if ended {
+                    "the machine ended before"
+                } else {
+                    "in vain waited for"
+                };
+                return Err(self.failure(&format!("{why} {needle:?}")));
+            }
+            output = self
+                .output
+                .1
+                .wait_timeout(output, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Types `text`.
+    pub fn send(&mut self, text: &str) -> Result<(), Failure> {
+        let input = self.input.as_mut().ok_or("the input was closed")?;
+        input
+            .write_all(text.as_bytes())
+            .and_then(|()| input.flush())
+            .map_err(|e| e.to_string())
+    }
+
+    /// Ends the input, as a pipe that has no more.
+    pub fn close_input(&mut self) {
+        self.input = None;
+    }
+
+    /// Waits for Linux's shell.
+    pub fn shell(&mut self) -> Result<(), Failure> {
+        self.expect("linux:/# ").map(drop)
+    }
+
+    /// Runs `command` in Linux's shell; gives what it printed.
+    pub fn run(&mut self, command: &str) -> Result<String, Failure> {
+        self.send(&format!("{command}\n"))?;
+        // The shell echoes the line first.
+        self.expect("\n")?;
+        let text = self.expect("linux:/# ")?;
+        Ok(text.replace('\r', "").replace("\u{1b}[6n", ""))
+    }
+
+    /// Waits until the machine is off, and checks its last words and its whole log.
+    pub fn finish(self, status: u32) -> Result<String, Failure> {
+        let text = self.off()?;
+        if let Some(line) = log::alarm(&text) {
+            return Err(self.failure(&format!("the console says {line:?}")));
+        }
+        if self.hypervisor && log::final_status(&text) != Some(status) {
+            return Err(self.failure(&format!("the last line isn't \"axhv: status {status}\"")));
+        }
+        Ok(text)
+    }
+
+    /// Waits until the machine is off; gives what it said, whatever that is.
+    fn off(&self) -> Result<String, Failure> {
+        let end = self.end.min(Instant::now() + STEP);
+        let mut output = self.output.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while !output.ended {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                drop(output);
+                return Err(self.failure("the machine doesn't end"));
+            }
+            output = self
+                .output
+                .1
+                .wait_timeout(output, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        Ok(String::from_utf8_lossy(&output.text).into_owned())
+    }
+
+    /// `why`, the end of the log, and names for the addresses in it.
+    pub fn failure(&self, why: &str) -> Failure {
+        let text = self.text();
+        let names = symbols::symbolize(&artifacts::image_elf(), &text).unwrap_or_default();
+        format!(
+            "{why}\n{}\n{names}(all of it: {})",
+            log::tail(&text, 40),
+            self.log.display()
+        )
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

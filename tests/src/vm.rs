@@ -1,0 +1,106 @@
+//! VM descriptions as a test needs them, and bundles of them.
+
+use crate::{Failure, artifacts};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A VM description in the making.
+#[derive(Clone, Debug)]
+pub struct Vm {
+    name: String,
+    kernel: String,
+    ramdisk: Option<String>,
+    cmdline: Option<String>,
+    cpus: usize,
+    memory: String,
+    extra: String,
+}
+
+impl Vm {
+    fn new(name: &str, kernel: &str, cpus: usize, memory: &str) -> Self {
+        Self {
+            name: name.into(),
+            kernel: kernel.into(),
+            ramdisk: None,
+            cmdline: None,
+            cpus,
+            memory: memory.into(),
+            extra: String::new(),
+        }
+    }
+
+    /// Debian's stock kernel with busybox.
+    pub fn linux(cpus: usize) -> Self {
+        Self {
+            ramdisk: Some("linux/initramfs.cpio.gz".into()),
+            cmdline: Some("console=ttyAMA0".into()),
+            ..Self::new("linux", "linux/Image", cpus, "512MiB")
+        }
+    }
+
+    /// One of the guests of `guests/`.
+    pub fn guest(name: &str, cpus: usize) -> Self {
+        Self::new(name, &format!("{name}.bin"), cpus, "64MiB")
+    }
+
+    /// Changes the name.
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Changes the size of RAM.
+    pub fn memory(mut self, memory: &str) -> Self {
+        self.memory = memory.into();
+        self
+    }
+
+    /// Changes the kernel's command line.
+    pub fn cmdline(mut self, cmdline: &str) -> Self {
+        self.cmdline = Some(cmdline.into());
+        self
+    }
+
+    /// Appends lines to the description.
+    pub fn extra(mut self, toml: &str) -> Self {
+        self.extra.push_str(toml);
+        self
+    }
+
+    /// The description, with paths relative to `build/tests/TEST/`.
+    fn toml(&self, id: usize) -> String {
+        let guests = "../../guests/aarch64";
+        let mut toml = format!(
+            "[base]\nid = {id}\nname = \"{}\"\ncpu_num = {}\n\n[kernel]\nkernel_path = \"{guests}/{}\"\n\
+             memory_regions = [{{ size = \"{}\" }}]\n",
+            self.name, self.cpus, self.kernel, self.memory
+        );
+        if let Some(ramdisk) = &self.ramdisk {
+            toml += &format!("ramdisk_path = \"{guests}/{ramdisk}\"\n");
+        }
+        if let Some(cmdline) = &self.cmdline {
+            toml += &format!("cmdline = \"{cmdline}\"\n");
+        }
+        toml + &self.extra
+    }
+}
+
+/// Writes the descriptions of `vms` and their bundle into `dir`; gives the bundle.
+pub fn bundle(dir: &Path, vms: &[Vm]) -> Result<PathBuf, Failure> {
+    let out = dir.join("bundle.cpio");
+    let mut command = Command::new(artifacts::axvmconfig()?);
+    command.arg("bundle").arg("--out").arg(&out);
+    for (n, vm) in vms.iter().enumerate() {
+        let file = dir.join(format!("{}.toml", vm.name));
+        std::fs::write(&file, vm.toml(n + 1)).map_err(|e| format!("{}: {e}", file.display()))?;
+        command.arg(file);
+    }
+    let output = command.output().map_err(|e| format!("axvmconfig: {e}"))?;
+    if !output.status.success() {
+        return Err(format!(
+            "axvmconfig: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ));
+    }
+    Ok(out)
+}
