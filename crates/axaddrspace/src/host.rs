@@ -43,4 +43,23 @@ pub trait PagingHandler: Sized + 'static {
     /// window, runs `f` with the address of the first byte, and unmaps it again. `f` must not
     /// block, enter another window, or keep the pointer.
     fn with_window<R>(base: HostPhysAddr, len: usize, f: impl FnOnce(*mut u8) -> R) -> R;
+
+    /// Copies `len` bytes between guest RAM in a window and the hypervisor's memory, either way.
+    /// The guest may change its side meanwhile. Hosts override it with what their CPU does best.
+    ///
+    /// # Safety
+    /// `src` is readable and `dst` writable for `len` bytes; they don't overlap.
+    unsafe fn copy_bytes(dst: *mut u8, src: *const u8, len: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { crate::memory::copy_volatile(dst, src, len) }
+    }
+
+    /// Fills `len` bytes of guest RAM in a window with zeros.
+    ///
+    /// # Safety
+    /// `dst` is writable for `len` bytes.
+    unsafe fn zero_bytes(dst: *mut u8, len: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { crate::memory::zero_volatile(dst, len) }
+    }
 }

@@ -8,7 +8,24 @@
 extern crate alloc;
 
 mod addr;
+mod error;
+mod flags;
+mod flush;
+mod format;
 mod host;
+mod memory;
+mod space;
+mod table;
+mod vmid;
+mod vmsa;
 
 pub use addr::{GuestPhysAddr, GuestPhysRange, GuestVirtAddr, HostPhysAddr, HostVirtAddr};
+pub use error::{AddrSpaceError, GuestMemError};
+pub use flags::MappingFlags;
+pub use flush::Flush;
+pub use format::{Entry, TableFormat};
 pub use host::PagingHandler;
+pub use memory::GuestInt;
+pub use space::{AddrSpace, Extent, Mapping};
+pub use vmid::{NoVmid, Vmid, Vmids};
+pub use vmsa::Vmsa;
