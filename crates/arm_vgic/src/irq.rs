@@ -1,0 +1,194 @@
+//! The state of 32 interrupts.
+
+use crate::CpuInterface;
+use crate::regs::lr;
+
+/// GICD_CTLR.EnableGrp0.
+pub(crate) const ENABLE_GRP0: u32 = 1 << 0;
+/// GICD_CTLR.EnableGrp1.
+pub(crate) const ENABLE_GRP1: u32 = 1 << 1;
+
+/// The bits set in `word`, lowest first.
+pub(crate) fn bits(mut word: u32) -> impl Iterator<Item = u32> {
+    core::iter::from_fn(move || {
+        (word != 0).then(|| {
+            let bit = word.trailing_zeros();
+            word &= word - 1;
+            bit
+        })
+    })
+}
+
+/// The state of 32 interrupts, a bit each.
+///
+/// While an interrupt is in a list register (`in_lr`), the list register owns its active state
+/// and the pending state it was given; `latch`, and `line` of a linked one, then mean *pending
+/// once more*.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct IrqWord {
+    /// Implemented at all; the others stay 0.
+    pub exists: u32,
+    pub enabled: u32,
+    pub group1: u32,
+    /// Edge-triggered; else level-sensitive.
+    pub edge: u32,
+    /// Pending: an edge came, or software set it (of either trigger).
+    pub latch: u32,
+    /// The level of the input line. A linked interrupt's: it fired, and was asserted when last
+    /// looked at.
+    pub line: u32,
+    pub active: u32,
+    pub in_lr: u32,
+    /// In a list register, level-sensitive, and pending by `latch` rather than `line` alone.
+    pub soft: u32,
+    /// Stands for a physical interrupt, which is physically active while this one is pending or
+    /// active here or in a list register.
+    pub linked: u32,
+}
+
+impl IrqWord {
+    /// Pending, as far as the model owns it.
+    #[inline]
+    pub fn pending(&self) -> u32 {
+        self.latch | (self.line & !self.edge)
+    }
+
+    /// Enabled, and its group is enabled in the distributor.
+    #[inline]
+    pub fn forwarded(&self, ctlr: u32) -> u32 {
+        let mut groups = 0;
+        if ctlr & ENABLE_GRP1 != 0 {
+            groups |= self.group1;
+        }
+        if ctlr & ENABLE_GRP0 != 0 {
+            groups |= !self.group1;
+        }
+        self.enabled & groups
+    }
+
+    /// To be delivered, and not in a list register.
+    #[inline]
+    pub fn ready(&self, ctlr: u32) -> u32 {
+        self.pending() & self.forwarded(ctlr) & !self.active & !self.in_lr
+    }
+
+    /// In a list register, and pending once more (see the type).
+    #[inline]
+    pub fn again(&self, ctlr: u32) -> u32 {
+        let more = self.latch & self.edge | (self.latch | self.line) & self.linked;
+        self.in_lr & more & self.forwarded(ctlr)
+    }
+
+    /// In a list register that no longer says all of it: pending once more, or a level that fell.
+    pub fn stale(&self, ctlr: u32) -> u32 {
+        let fell = !self.edge & !self.linked & !self.line & !self.soft;
+        self.again(ctlr) | self.in_lr & fell
+    }
+
+    /// Moves interrupt `bit` into a list register and returns its image. `bit` is pending and
+    /// forwarded, or active.
+    pub fn hand_over<C: CpuInterface>(
+        &mut self,
+        bit: u32,
+        intid: u32,
+        pintid: u32,
+        prio: u8,
+        ctlr: u32,
+    ) -> u64 {
+        let mut image = u64::from(intid) | u64::from(prio) << lr::PRIORITY_SHIFT;
+        if self.group1 & bit != 0 {
+            image |= lr::GROUP1;
+        }
+        let active = self.active & bit != 0;
+        let pending = self.pending() & self.forwarded(ctlr) & bit != 0;
+        if active {
+            image |= lr::ACTIVE;
+        }
+        if self.linked & bit != 0 {
+            image |= lr::HW | u64::from(pintid) << lr::PINTID_SHIFT;
+            if active {
+                // Pending and active is for software interrupts only (ICH_LR<n>_EL2.State). The
+                // physical controller keeps the pending half until the guest deactivates.
+                self.pend_physically::<C>(bit, pintid);
+            } else {
+                image |= lr::PENDING;
+                self.soft |= self.latch & !self.edge & bit;
+                self.latch &= !bit;
+                self.line &= !bit;
+            }
+        } else if self.edge & bit != 0 {
+            if pending {
+                image |= lr::PENDING;
+                self.latch &= !bit;
+            }
+        } else {
+            // The line is sampled again when the guest has deactivated it.
+            image |= lr::EOI;
+            if !active {
+                image |= lr::PENDING;
+                self.soft |= self.latch & bit;
+                self.latch &= !bit;
+            }
+        }
+        self.active &= !bit;
+        self.in_lr |= bit;
+        image
+    }
+
+    /// Takes interrupt `bit` back from a list register that reads `image`.
+    pub fn take_back<C: CpuInterface>(&mut self, bit: u32, pintid: u32, image: u64) {
+        self.in_lr &= !bit;
+        let soft = self.soft & bit;
+        self.soft &= !bit;
+        if image & lr::ACTIVE != 0 {
+            self.active |= bit;
+        }
+        if image & lr::PENDING == 0 {
+            return;
+        }
+        if self.edge & bit != 0 || soft != 0 {
+            self.latch |= bit;
+        } else if self.linked & bit != 0 {
+            self.line |= bit;
+            self.resample::<C>(bit, pintid);
+        }
+    }
+
+    /// A linked level-sensitive interrupt that fired and was not taken yet: forgets it if its
+    /// line has fallen since. The physical controller fires it again if that is wrong.
+    pub fn resample<C: CpuInterface>(&mut self, bit: u32, pintid: u32) {
+        let fired = self.line & self.linked & !self.edge & !self.latch & !self.active & !self.in_lr;
+        if fired & bit != 0 && !C::phys_is_pending(pintid) {
+            self.line &= !bit;
+            C::phys_set_active(pintid, false);
+        }
+    }
+
+    /// The guest has deactivated interrupt `bit`, which is in no list register.
+    pub fn deactivate<C: CpuInterface>(&mut self, bit: u32, pintid: u32) {
+        self.active &= !bit;
+        if self.linked & bit != 0 && self.pending() & bit == 0 {
+            C::phys_set_active(pintid, false);
+        }
+    }
+
+    /// Brings the physical state of linked interrupt `bit` in line with the model's.
+    pub fn apply<C: CpuInterface>(&mut self, bit: u32, pintid: u32) {
+        if self.in_lr & bit != 0 {
+            return;
+        }
+        if self.active & bit != 0 {
+            self.pend_physically::<C>(bit, pintid);
+        }
+        C::phys_set_active(pintid, (self.active | self.pending()) & bit != 0);
+    }
+
+    fn pend_physically<C: CpuInterface>(&mut self, bit: u32, pintid: u32) {
+        if self.latch & bit != 0 {
+            C::phys_set_pending(pintid, true);
+        }
+        // A line that is asserted still fires again by itself.
+        self.latch &= !bit;
+        self.line &= !bit;
+    }
+}
