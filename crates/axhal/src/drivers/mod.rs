@@ -8,4 +8,6 @@ pub mod gicv3;
 pub mod mmio;
 pub mod pl011;
 pub mod psci;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod timer;

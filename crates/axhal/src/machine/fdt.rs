@@ -75,13 +75,16 @@ fn be64(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*word))
 }
 
-/// The NUL-terminated name at `at`.
+/// The NUL-terminated name at `at`. Without a slash: that would make paths ambiguous.
 fn name(bytes: &[u8], at: usize) -> Option<&str> {
     let tail = bytes.get(at..)?;
     let head = tail.get(..tail.len().min(MAX_NAME + 1))?;
     let len = head.iter().position(|&byte| byte == 0)?;
     let name = head.get(..len)?;
-    if !name.iter().all(u8::is_ascii_graphic) {
+    if !name
+        .iter()
+        .all(|&byte| byte.is_ascii_graphic() && byte != b'/')
+    {
         return None;
     }
     core::str::from_utf8(name).ok()

@@ -15,7 +15,7 @@ mod memory;
 mod platform;
 mod regs;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use chosen::{Bootargs, Console, console};
 pub use cpus::{Cpu, Cpus, EnableMethod, MAX_CPUS};

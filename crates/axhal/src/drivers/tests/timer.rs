@@ -1,0 +1,89 @@
+use proptest::prelude::*;
+
+use crate::{
+    drivers::{
+        arch::{OPS, Op},
+        timer::{BadFrequency, Scale, Timer},
+    },
+    machine::{
+        Fdt, Machine,
+        tests::{BOARD, VIRT, dtb},
+    },
+};
+
+#[test]
+fn frequencies() {
+    assert!(Scale::new(0).is_none());
+    assert!(Scale::new(999).is_none());
+    assert!(Scale::new(1000).is_some());
+    assert!(Scale::new(1 << 32).is_none());
+    assert_eq!(Scale::new(62_500_000).unwrap().frequency(), 62_500_000);
+}
+
+#[test]
+fn round_figures() {
+    let scale = Scale::new(62_500_000).unwrap();
+    assert_eq!(scale.to_nanos(0), 0);
+    assert_eq!(scale.to_nanos(1), 16);
+    assert_eq!(scale.to_nanos(62_500_000), 1_000_000_000);
+    assert_eq!(scale.to_ticks(16), 1);
+    assert_eq!(scale.to_ticks(17), 2);
+    assert_eq!(scale.to_ticks(0), 0);
+    let slow = Scale::new(1000).unwrap();
+    assert_eq!(slow.to_nanos(u64::MAX), u64::MAX);
+    assert_eq!(slow.to_ticks(u64::MAX), u64::MAX / 1_000_000 + 1);
+}
+
+/// The host has no counter, so the frequency is the tree's, or there is none.
+fn timer(source: &str) -> Result<Timer, BadFrequency> {
+    let blob = dtb(source);
+    Timer::new(&Machine::new(&Fdt::new(&blob).unwrap()).unwrap().timer)
+}
+
+#[test]
+fn the_tree_tells_the_frequency_if_the_register_does_not() {
+    assert_eq!(timer(BOARD).unwrap().scale().frequency(), 25_000_000);
+    assert_eq!(
+        timer(VIRT).unwrap_err(),
+        BadFrequency {
+            register: 0,
+            property: None
+        }
+    );
+}
+
+#[test]
+fn deadlines() {
+    let timer = timer(BOARD).unwrap();
+    OPS.take();
+    timer.set_deadline(77);
+    timer.clear_deadline();
+    assert_eq!(
+        OPS.take(),
+        [
+            Op::Deadline(77),
+            Op::TimerControl(1),
+            Op::Synchronize,
+            Op::TimerControl(0),
+            Op::Synchronize
+        ]
+    );
+}
+
+proptest! {
+    #[test]
+    fn exact(frequency in 1000_u64..1 << 32, ticks: u64, nanos: u64) {
+        let scale = Scale::new(frequency).unwrap();
+        let (f, giga) = (u128::from(frequency), 1_000_000_000_u128);
+        let exact = u128::from(ticks) * giga / f;
+        prop_assert_eq!(u128::from(scale.to_nanos(ticks)), exact.min(u64::MAX.into()));
+        let exact = (u128::from(nanos) * f).div_ceil(giga);
+        prop_assert_eq!(u128::from(scale.to_ticks(nanos)), exact.min(u64::MAX.into()));
+    }
+
+    #[test]
+    fn deadlines_are_not_early(frequency in 1000_u64..1 << 32, nanos in 0..u64::MAX / 8) {
+        let scale = Scale::new(frequency).unwrap();
+        prop_assert!(scale.to_nanos(scale.to_ticks(nanos)) >= nanos);
+    }
+}
