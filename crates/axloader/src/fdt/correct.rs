@@ -1,0 +1,335 @@
+//! A user's own device tree, with the nodes replaced that the hypervisor decides about.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use dtoolkit::fdt::{Fdt, FdtNode};
+use dtoolkit::{Node, Property};
+use vm_fdt::{FdtReserveEntry, FdtWriter};
+
+use super::arm::UART_CLOCK;
+use super::node::{Cells, Tree, uart_name, uart_path};
+use super::{Chosen, FdtError, GuestPlatform, Irqchip};
+
+/// Levels a tree may have. Bounds the recursion below.
+pub(super) const MAX_DEPTH: usize = 32;
+
+/// Re-emits `dtb` with memory, CPUs, PSCI, interrupt controller, timer, console and `/chosen` as
+/// `platform` and `chosen` say; PMU nodes go, as guests have none. All other nodes stay as they
+/// are. The interrupt controller keeps the phandle that the user's has, so that references to it
+/// stay right; those to its message-signalled part, which guests don't have, go.
+///
+/// `platform.devices` is not looked at: the user's tree has its own nodes for them.
+pub fn correct(
+    dtb: &[u8],
+    platform: &GuestPlatform<'_>,
+    chosen: &Chosen<'_>,
+) -> Result<Vec<u8>, FdtError> {
+    let fdt = Fdt::new(dtb)?;
+    let root = fdt.root();
+    let survey = Survey::of(fdt, platform)?;
+    let reservations = fdt
+        .memory_reservations()
+        .map(|entry| FdtReserveEntry::new(entry.address(), entry.size()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut tree = Tree {
+        fdt: FdtWriter::new_with_mem_reserv(&reservations)?,
+        // The defaults of section 2.3.5 of the specification.
+        cells: Cells {
+            address: cell(&root, "#address-cells").unwrap_or(2),
+            size: cell(&root, "#size-cells").unwrap_or(1),
+        },
+        intc: 0,
+        intc_address_cells: survey.intc_address_cells,
+        next_phandle: 1,
+        used_phandles: survey.phandles.clone(),
+    };
+    tree.intc = match survey.intc {
+        Some(phandle) => phandle,
+        None => tree.new_phandle(),
+    };
+    let node = tree.fdt.begin_node("")?;
+    copy_properties(&mut tree, &root, &[])?;
+    tree.platform(platform)?;
+    for child in root.children() {
+        match child.name() {
+            "chosen" | "aliases" => {}
+            name => {
+                let path = format!("/{name}");
+                copy_node(&mut tree, child, path, &survey)?;
+            }
+        }
+    }
+    write_aliases(&mut tree, root.child("aliases"), platform, &survey)?;
+    write_chosen(&mut tree, root.child("chosen"), platform, chosen, &survey)?;
+    tree.fdt.end_node(node)?;
+    Ok(tree.fdt.finish()?)
+}
+
+/// What has to be known of the user's tree before it is written again.
+struct Survey {
+    phandles: BTreeSet<u32>,
+    /// The interrupt controller's phandle.
+    intc: Option<u32>,
+    intc_address_cells: u32,
+    /// Paths of the nodes that are replaced.
+    replaced: BTreeSet<String>,
+}
+
+/// What decides whether a node is replaced.
+struct Ours<'a> {
+    names: Vec<String>,
+    /// The path of the user's console and the address of ours.
+    console: Option<(Option<&'a str>, u64)>,
+}
+
+impl Survey {
+    fn of(fdt: Fdt<'_>, platform: &GuestPlatform<'_>) -> Result<Self, FdtError> {
+        let mut names = Vec::from(["cpus", "psci", "timer", UART_CLOCK].map(String::from));
+        names.extend(
+            platform
+                .memory
+                .iter()
+                .map(|region| format!("memory@{:x}", region.start)),
+        );
+        if let Some(Irqchip::GicV3 { distributor, .. }) = &platform.irqchip {
+            names.push(format!("interrupt-controller@{:x}", distributor.start));
+        }
+        names.extend(platform.uart.as_ref().map(uart_name));
+        let ours = Ours {
+            names,
+            console: platform
+                .uart
+                .as_ref()
+                .map(|uart| (stdout(fdt), uart.registers.start)),
+        };
+        let mut survey = Self {
+            phandles: BTreeSet::new(),
+            intc: None,
+            intc_address_cells: 0,
+            replaced: BTreeSet::new(),
+        };
+        for child in fdt.root().children() {
+            let path = format!("/{}", child.name());
+            survey.node(child, path, &ours, 1)?;
+        }
+        Ok(survey)
+    }
+
+    fn node(
+        &mut self,
+        node: FdtNode<'_>,
+        path: String,
+        ours: &Ours<'_>,
+        depth: usize,
+    ) -> Result<(), FdtError> {
+        if depth > MAX_DEPTH {
+            return Err(FdtError::TooDeep(MAX_DEPTH));
+        }
+        let phandle = cell(&node, "phandle").or_else(|| cell(&node, "linux,phandle"));
+        self.phandles.extend(phandle);
+        if is_gic(&node) && node.property("interrupt-controller").is_some() && self.intc.is_none() {
+            match cell(&node, "#interrupt-cells") {
+                Some(3) => {}
+                other => return Err(FdtError::InterruptCells(other.unwrap_or(0))),
+            }
+            self.intc = phandle;
+            // An interrupt-map counts its parent's address cells (section 2.4.3).
+            self.intc_address_cells = cell(&node, "#address-cells").unwrap_or(0);
+        }
+        let replaced = ours.replace(&node, &path, depth);
+        for child in node.children() {
+            let path = format!("{path}/{}", child.name());
+            self.node(child, path, ours, depth + 1)?;
+        }
+        if replaced {
+            self.replaced.insert(path);
+        }
+        Ok(())
+    }
+
+    /// Whether `path`, perhaps with options after a colon, is in a node that is replaced.
+    fn is_gone(&self, path: &str) -> bool {
+        let path = path.split(':').next().unwrap_or(path);
+        let starts = path.match_indices('/').skip(1).map(|(at, _)| at);
+        starts.chain([path.len()]).any(|end| {
+            path.get(..end)
+                .is_some_and(|part| self.replaced.contains(part))
+        })
+    }
+}
+
+impl Ours<'_> {
+    fn replace(&self, node: &FdtNode<'_>, path: &str, depth: usize) -> bool {
+        let top = depth == 1;
+        let memory = node.name_without_address() == "memory"
+            || string(node, "device_type") == Some("memory");
+        let console = self.console.is_some_and(|(stdout, address)| {
+            stdout == Some(path) || (has(node, |c| c == "arm,pl011") && starts_at(node, address))
+        });
+        (top && (memory || self.names.iter().any(|name| name == node.name())))
+            || console
+            || is_gic(node)
+            || has(node, |c| {
+                c.starts_with("arm,psci")
+                    || c == "arm,armv8-timer"
+                    || c == "arm,armv7-timer"
+                    || (c.starts_with("arm,") && (c.ends_with("-pmu") || c.contains("-pmuv")))
+            })
+    }
+}
+
+/// Any generation of GIC, its ITS or its message frames.
+fn is_gic(node: &FdtNode<'_>) -> bool {
+    has(node, |c| {
+        c == "arm,pl390"
+            || (c.starts_with("arm,") && (c.starts_with("arm,gic-") || c.ends_with("-gic")))
+    })
+}
+
+/// The path `/chosen/stdout-path` means, without its options.
+fn stdout(fdt: Fdt<'_>) -> Option<&str> {
+    let root = fdt.root();
+    let chosen = root.child("chosen")?;
+    let path = string(&chosen, "stdout-path").or_else(|| string(&chosen, "linux,stdout-path"))?;
+    let path = path.split(':').next()?;
+    if path.starts_with('/') {
+        return Some(path);
+    }
+    string(&root.child("aliases")?, path)
+}
+
+fn cell(node: &FdtNode<'_>, name: &str) -> Option<u32> {
+    node.property(name)?.value_as::<u32>().ok()
+}
+
+fn string<'a>(node: &FdtNode<'a>, name: &str) -> Option<&'a str> {
+    node.property(name)?.value_as::<&'a str>().ok()
+}
+
+/// Whether one of the node's `compatible` strings is the one.
+fn has(node: &FdtNode<'_>, is: impl Fn(&str) -> bool) -> bool {
+    node.property("compatible").is_some_and(|property| {
+        let mut strings = property.value().split(|&byte| byte == 0);
+        strings.any(|string| core::str::from_utf8(string).is_ok_and(&is))
+    })
+}
+
+/// Whether the node's unit address, which repeats the first address of its `reg`, is `address`.
+fn starts_at(node: &FdtNode<'_>, address: u64) -> bool {
+    node.name()
+        .split_once('@')
+        .is_some_and(|(_, unit)| u64::from_str_radix(unit, 16) == Ok(address))
+}
+
+fn copy_properties(tree: &mut Tree, node: &FdtNode<'_>, but: &[&str]) -> Result<(), FdtError> {
+    // The guest's interrupt controller takes no messages.
+    const GONE: [&str; 2] = ["msi-parent", "msi-map"];
+    for property in node.properties() {
+        let name = property.name();
+        if but.contains(&name) || GONE.contains(&name) {
+            continue;
+        }
+        match (name, property.value_as::<u32>()) {
+            // Refuses one that is there twice.
+            ("phandle", Ok(phandle)) => tree.fdt.property_phandle(phandle)?,
+            _ => tree.fdt.property(name, property.value())?,
+        }
+    }
+    Ok(())
+}
+
+/// Copies a node and what is below it. [`Survey::of`] has bounded the depth.
+fn copy_node(
+    tree: &mut Tree,
+    node: FdtNode<'_>,
+    path: String,
+    survey: &Survey,
+) -> Result<(), FdtError> {
+    if survey.replaced.contains(&path) {
+        return Ok(());
+    }
+    let written = tree.fdt.begin_node(node.name())?;
+    if path == "/__symbols__" {
+        copy_paths(tree, &node, &[], survey)?;
+    } else {
+        copy_properties(tree, &node, &[])?;
+    }
+    for child in node.children() {
+        let path = format!("{path}/{}", child.name());
+        copy_node(tree, child, path, survey)?;
+    }
+    Ok(tree.fdt.end_node(written)?)
+}
+
+/// Copies properties that are paths, but for those into replaced nodes.
+fn copy_paths(
+    tree: &mut Tree,
+    node: &FdtNode<'_>,
+    but: &[&str],
+    survey: &Survey,
+) -> Result<(), FdtError> {
+    for property in node.properties() {
+        let name = property.name();
+        if but.contains(&name) || string(node, name).is_some_and(|path| survey.is_gone(path)) {
+            continue;
+        }
+        tree.fdt.property(name, property.value())?;
+    }
+    Ok(())
+}
+
+fn write_aliases(
+    tree: &mut Tree,
+    user: Option<FdtNode<'_>>,
+    platform: &GuestPlatform<'_>,
+    survey: &Survey,
+) -> Result<(), FdtError> {
+    let ours: &[&str] = if platform.uart.is_some() {
+        &["serial0"]
+    } else {
+        &[]
+    };
+    if user.is_none() && ours.is_empty() {
+        return Ok(());
+    }
+    let node = tree.fdt.begin_node("aliases")?;
+    if let Some(uart) = &platform.uart {
+        tree.fdt.property_string("serial0", &uart_path(uart))?;
+    }
+    if let Some(user) = user {
+        copy_paths(tree, &user, ours, survey)?;
+    }
+    Ok(tree.fdt.end_node(node)?)
+}
+
+fn write_chosen(
+    tree: &mut Tree,
+    user: Option<FdtNode<'_>>,
+    platform: &GuestPlatform<'_>,
+    chosen: &Chosen<'_>,
+    survey: &Survey,
+) -> Result<(), FdtError> {
+    let mut ours = Vec::from(["linux,initrd-start", "linux,initrd-end"]);
+    if platform.uart.is_some() {
+        ours.extend(["stdout-path", "linux,stdout-path"]);
+    }
+    if chosen.bootargs.is_some() {
+        ours.push("bootargs");
+    }
+    if chosen.kaslr_seed.is_some() {
+        ours.push("kaslr-seed");
+    }
+    let node = tree.fdt.begin_node("chosen")?;
+    tree.chosen(chosen, platform.uart.as_ref())?;
+    if let Some(user) = user {
+        copy_properties(tree, &user, &ours)?;
+        for child in user.children() {
+            let path = format!("/chosen/{}", child.name());
+            copy_node(tree, child, path, survey)?;
+        }
+    }
+    Ok(tree.fdt.end_node(node)?)
+}

@@ -1,0 +1,164 @@
+//! Devices passed through to a guest.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use dtoolkit::fdt::{Fdt, FdtNode};
+use dtoolkit::{Node, Property};
+
+use super::node::Tree;
+use super::{FdtError, Interrupt};
+
+/// Properties that mean the same in any tree: they refer to no other node.
+const PORTABLE: [&str; 19] = [
+    "arm,primecell-periphid",
+    "big-endian",
+    "bus-width",
+    "clock-frequency",
+    "compatible",
+    "current-speed",
+    "device_type",
+    "dma-coherent",
+    "fifo-size",
+    "label",
+    "little-endian",
+    "local-mac-address",
+    "mac-address",
+    "max-frequency",
+    "model",
+    "native-endian",
+    "reg-io-width",
+    "reg-offset",
+    "reg-shift",
+];
+
+/// A device node for the guest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// Its name without unit address.
+    pub name: String,
+    /// Its registers, by guest physical address.
+    pub registers: Vec<Range<u64>>,
+    /// Its interrupts.
+    pub interrupts: Vec<Interrupt>,
+    /// Its clocks: name and frequency in Hz. Each becomes a `fixed-clock`: what really drives it
+    /// stays with the hypervisor, as firmware left it.
+    pub clocks: Vec<(String, u32)>,
+    /// All other properties: name and value.
+    pub properties: Vec<(String, Vec<u8>)>,
+}
+
+impl Device {
+    /// A device without other properties than `compatible`.
+    pub fn new(name: &str, compatible: &[&str], registers: Vec<Range<u64>>) -> Self {
+        let mut value = Vec::new();
+        for string in compatible {
+            value.extend_from_slice(string.as_bytes());
+            value.push(0);
+        }
+        let properties = match compatible {
+            [] => Vec::new(),
+            _ => alloc::vec![(String::from("compatible"), value)],
+        };
+        Self {
+            name: String::from(name),
+            registers,
+            properties,
+            ..Self::default()
+        }
+    }
+
+    /// The device at `path` of the host's device tree, with those of its properties that mean the
+    /// same to a guest, and its clocks if all of them are `fixed-clock`s.
+    pub fn from_host(
+        host: Fdt<'_>,
+        path: &str,
+        registers: Vec<Range<u64>>,
+        interrupts: Vec<Interrupt>,
+    ) -> Result<Self, FdtError> {
+        let node = host.find_node(path).ok_or(FdtError::NoSuchNode)?;
+        let properties = node
+            .properties()
+            .filter(|property| PORTABLE.contains(&property.name()))
+            .map(|property| (String::from(property.name()), property.value().to_vec()))
+            .collect();
+        Ok(Self {
+            name: String::from(node.name_without_address()),
+            registers,
+            interrupts,
+            clocks: host_clocks(host, &node).unwrap_or_default(),
+            properties,
+        })
+    }
+}
+
+/// The clocks of a host device, if each is a `fixed-clock` (which takes no cells).
+fn host_clocks(host: Fdt<'_>, node: &FdtNode<'_>) -> Option<Vec<(String, u32)>> {
+    let names = node.property("clock-names")?;
+    let names = names
+        .value()
+        .split(|&byte| byte == 0)
+        .filter(|name| !name.is_empty());
+    let clocks = node.property("clocks")?;
+    let (cells, rest) = clocks.value().as_chunks::<4>();
+    if !rest.is_empty() || names.clone().count() != cells.len() {
+        return None;
+    }
+    cells
+        .iter()
+        .zip(names)
+        .map(|(cell, name)| {
+            let hz = fixed_clock(host.root(), u32::from_be_bytes(*cell), 0)?;
+            Some((String::from(core::str::from_utf8(name).ok()?), hz))
+        })
+        .collect()
+}
+
+/// The frequency of the `fixed-clock` with this phandle.
+fn fixed_clock(node: FdtNode<'_>, phandle: u32, depth: usize) -> Option<u32> {
+    let cell = |name: &str| node.property(name)?.value_as::<u32>().ok();
+    if cell("phandle") == Some(phandle) {
+        let fixed = node.property("compatible")?.value() == b"fixed-clock\0";
+        return if fixed { cell("clock-frequency") } else { None };
+    }
+    if depth == super::correct::MAX_DEPTH {
+        return None;
+    }
+    node.children()
+        .find_map(|child| fixed_clock(child, phandle, depth + 1))
+}
+
+impl Tree {
+    /// The node of a device passed through.
+    pub(super) fn device(&mut self, device: &Device, with_irqs: bool) -> Result<(), FdtError> {
+        let name = match device.registers.first() {
+            Some(first) => format!("{}@{:x}", device.name, first.start),
+            None => device.name.clone(),
+        };
+        let mut clocks = Vec::new();
+        let mut clock_names = Vec::new();
+        for (index, (clock, hz)) in device.clocks.iter().enumerate() {
+            // As unique as the device's own name.
+            let unit = device.registers.first().map_or(0, |first| first.start);
+            clocks.push(self.clock(&format!("clock-{unit:x}-{index}"), *hz)?);
+            clock_names.push(clock.as_str());
+        }
+        let node = self.fdt.begin_node(&name)?;
+        for (name, value) in &device.properties {
+            self.fdt.property(name, value)?;
+        }
+        if !device.registers.is_empty() {
+            self.reg(&device.registers)?;
+        }
+        if with_irqs && !device.interrupts.is_empty() {
+            self.interrupts(&device.interrupts)?;
+        }
+        if !clocks.is_empty() {
+            self.fdt.property_array_u32("clocks", &clocks)?;
+            self.strings("clock-names", &clock_names)?;
+        }
+        Ok(self.fdt.end_node(node)?)
+    }
+}

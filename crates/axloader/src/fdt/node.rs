@@ -1,0 +1,136 @@
+//! Writing nodes, in a tree of our own or in a user's.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use vm_fdt::FdtWriter;
+
+use super::{Chosen, FdtError, GuestPlatform, Interrupt, Uart};
+
+/// How many cells addresses and sizes have in the root node: 1 or 2 each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cells {
+    pub address: u32,
+    pub size: u32,
+}
+
+impl Cells {
+    /// Appends one `reg` entry.
+    fn push(self, reg: &mut Vec<u8>, range: &Range<u64>) -> Result<(), FdtError> {
+        let size = range.end.saturating_sub(range.start);
+        for (value, cells) in [(range.start, self.address), (size, self.size)] {
+            match cells {
+                1 => {
+                    let value = u32::try_from(value).map_err(|_| FdtError::CellOverflow(value))?;
+                    reg.extend_from_slice(&value.to_be_bytes());
+                }
+                2 => reg.extend_from_slice(&value.to_be_bytes()),
+                other => return Err(FdtError::CellCount(other)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tree being written; positioned in the root node.
+pub(super) struct Tree {
+    pub fdt: FdtWriter,
+    pub cells: Cells,
+    /// The interrupt controller's phandle.
+    pub intc: u32,
+    /// Its `#address-cells`.
+    pub intc_address_cells: u32,
+    /// Phandles from here on are ours...
+    pub next_phandle: u32,
+    /// ... except these, which the user's tree has.
+    pub used_phandles: BTreeSet<u32>,
+}
+
+impl Tree {
+    /// A phandle nobody has.
+    pub fn new_phandle(&mut self) -> u32 {
+        while self.used_phandles.contains(&self.next_phandle) {
+            self.next_phandle = self.next_phandle.wrapping_add(1);
+        }
+        let phandle = self.next_phandle;
+        self.next_phandle = phandle.wrapping_add(1);
+        phandle
+    }
+
+    /// The nodes of everything the hypervisor decides about, but `/chosen` and `/aliases`.
+    pub fn platform(&mut self, platform: &GuestPlatform<'_>) -> Result<(), FdtError> {
+        for region in platform.memory {
+            let node = self.fdt.begin_node(&format!("memory@{:x}", region.start))?;
+            self.fdt.property_string("device_type", "memory")?;
+            self.reg(core::slice::from_ref(region))?;
+            self.fdt.end_node(node)?;
+        }
+        self.arm_nodes(platform)
+    }
+
+    /// The properties of `/chosen` that are the boot loader's.
+    pub fn chosen(&mut self, chosen: &Chosen<'_>, uart: Option<&Uart>) -> Result<(), FdtError> {
+        if let Some(bootargs) = chosen.bootargs {
+            self.fdt.property_string("bootargs", bootargs)?;
+        }
+        if let Some(uart) = uart {
+            self.fdt.property_string("stdout-path", &uart_path(uart))?;
+        }
+        if let Some(ramdisk) = &chosen.ramdisk {
+            self.fdt.property_u64("linux,initrd-start", ramdisk.start)?;
+            self.fdt.property_u64("linux,initrd-end", ramdisk.end)?;
+        }
+        if let Some(seed) = chosen.kaslr_seed {
+            self.fdt.property_u64("kaslr-seed", seed)?;
+        }
+        Ok(())
+    }
+
+    pub fn reg(&mut self, ranges: &[Range<u64>]) -> Result<(), FdtError> {
+        let mut reg = Vec::new();
+        for range in ranges {
+            self.cells.push(&mut reg, range)?;
+        }
+        Ok(self.fdt.property("reg", &reg)?)
+    }
+
+    pub fn strings(&mut self, name: &str, strings: &[&str]) -> Result<(), FdtError> {
+        let strings = strings.iter().map(|&string| String::from(string)).collect();
+        Ok(self.fdt.property_string_list(name, strings)?)
+    }
+
+    /// `interrupts`, with the guest's interrupt controller as parent.
+    pub fn interrupts(&mut self, interrupts: &[Interrupt]) -> Result<(), FdtError> {
+        let mut cells = Vec::new();
+        for interrupt in interrupts {
+            cells.extend(Self::gic_cells(*interrupt)?);
+        }
+        self.fdt.property_u32("interrupt-parent", self.intc)?;
+        Ok(self.fdt.property_array_u32("interrupts", &cells)?)
+    }
+
+    /// A `fixed-clock` in the root node; its phandle.
+    pub fn clock(&mut self, name: &str, hz: u32) -> Result<u32, FdtError> {
+        let phandle = self.new_phandle();
+        let node = self.fdt.begin_node(name)?;
+        self.fdt.property_string("compatible", "fixed-clock")?;
+        self.fdt.property_u32("#clock-cells", 0)?;
+        self.fdt.property_u32("clock-frequency", hz)?;
+        self.fdt.property_phandle(phandle)?;
+        self.fdt.end_node(node)?;
+        Ok(phandle)
+    }
+}
+
+/// The name of the node that describes the console.
+pub(super) fn uart_name(uart: &Uart) -> String {
+    format!("serial@{:x}", uart.registers.start)
+}
+
+/// Its path.
+pub(super) fn uart_path(uart: &Uart) -> String {
+    format!("/{}", uart_name(uart))
+}
