@@ -1,0 +1,491 @@
+//! The scheduler's core: switching tasks, sleeping, interrupts.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::ptr::{NonNull, null_mut};
+
+use crate::list::{Entry, List};
+use crate::policy::{Place, Policy, Run};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, SpinLock};
+use crate::task::{SpawnError, Task, TaskConfig, TaskName, TaskRef};
+use crate::timer::{Timer, TimerQueue};
+use crate::{CpuMask, MAX_CPUS, NEVER, PRIORITIES, Platform};
+
+/// Why a CPU looks for another task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    /// The task lets others go first.
+    Yield,
+    /// The task is interrupted.
+    Preempt,
+    /// The task sleeps or has exited.
+    Stop,
+}
+
+/// What a CPU's run-queue lock protects.
+pub(crate) struct RunQueue<P: Platform> {
+    pub(crate) policy: P::Policy,
+    /// Tasks that may not run here any more, to be placed elsewhere after the switch.
+    strays: List<Task<P>, Run>,
+    /// What runs when nothing else does. It is never queued.
+    idle: Option<Entry<Task<P>>>,
+    /// A full time slice, in ticks.
+    pub(crate) slice: u64,
+}
+
+/// A CPU. On its own cache lines.
+#[repr(align(128))]
+pub(crate) struct Cpu<P: Platform> {
+    /// Another task should run: set under the run-queue lock.
+    pub(crate) need_resched: AtomicBool,
+    has_strays: AtomicBool,
+    /// 0 if it is idle, else one more than the current task's priority: a hint.
+    pub(crate) level: AtomicU8,
+    /// Number of tasks queued: a hint.
+    pub(crate) queued: AtomicU32,
+    /// Changed by this CPU under the run-queue lock.
+    pub(crate) current: AtomicPtr<Task<P>>,
+    /// The task this CPU has just switched away from: used by this CPU only.
+    previous: AtomicPtr<Task<P>>,
+    /// When the current task's slice ends. Written under the run-queue lock.
+    pub(crate) slice_end: AtomicU64,
+    /// The earliest timer. Written under the timer lock.
+    pub(crate) first_deadline: AtomicU64,
+    /// What the hardware was told: used by this CPU only.
+    programmed: AtomicU64,
+    /// The timer whose callback runs.
+    pub(crate) firing: AtomicPtr<Timer<P>>,
+    pub(crate) queue: SpinLock<RunQueue<P>>,
+    pub(crate) timers: SpinLock<TimerQueue<P>>,
+    id: usize,
+}
+
+impl<P: Platform> Cpu<P> {
+    const_fn! {
+        fn new(id: usize) -> Self {
+            Self {
+                need_resched: AtomicBool::new(false),
+                has_strays: AtomicBool::new(false),
+                level: AtomicU8::new(0),
+                queued: AtomicU32::new(0),
+                current: AtomicPtr::new(null_mut()),
+                previous: AtomicPtr::new(null_mut()),
+                slice_end: AtomicU64::new(NEVER),
+                first_deadline: AtomicU64::new(NEVER),
+                programmed: AtomicU64::new(NEVER),
+                firing: AtomicPtr::new(null_mut()),
+                queue: SpinLock::new(RunQueue {
+                    policy: P::Policy::EMPTY,
+                    strays: List::new(),
+                    idle: None,
+                    slice: 0,
+                }),
+                timers: SpinLock::new(List::new()),
+                id,
+            }
+        }
+    }
+
+    pub(crate) fn id(&self) -> usize {
+        self.id
+    }
+
+    /// The task that runs here. Stays valid on this CPU while it is current, on others while they
+    /// hold this CPU's run-queue lock.
+    #[inline]
+    pub(crate) fn current(&self) -> Option<Entry<Task<P>>> {
+        let task = NonNull::new(self.current.load(Ordering::Relaxed))?;
+        // SAFETY: the scheduler's reference to a task is dropped only after its CPU has made
+        // another one current.
+        Some(unsafe { Entry::new(task) })
+    }
+}
+
+/// All CPUs and their tasks. One static in the hypervisor.
+pub struct Scheduler<P: Platform> {
+    cpus: [Cpu<P>; MAX_CPUS],
+    online: AtomicU64,
+}
+
+// SAFETY: the tasks and timers in it are `Sync`, and so are the pointers to them, by `Entry`'s
+// contract; lists and `P::Policy` (which is `Send`) are behind locks.
+unsafe impl<P: Platform> Sync for Scheduler<P> {}
+
+impl<P: Platform> Default for Scheduler<P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P: Platform> Scheduler<P> {
+    /// No CPU runs yet.
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        let mut cpus = [const { Cpu::new(0) }; MAX_CPUS];
+        let mut id = 0;
+        while id < MAX_CPUS {
+            cpus[id].id = id;
+            id += 1;
+        }
+        Self {
+            cpus,
+            online: AtomicU64::new(0),
+        }
+    }
+
+    /// No CPU runs yet.
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Self {
+            cpus: core::array::from_fn(Cpu::new),
+            online: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn cpu(&self, id: usize) -> &Cpu<P> {
+        // In range by `Platform`'s contract; the mask spares the check.
+        &self.cpus[id % MAX_CPUS]
+    }
+
+    #[inline]
+    pub(crate) fn this_cpu(&self) -> &Cpu<P> {
+        self.cpu(P::cpu())
+    }
+
+    #[inline]
+    pub(crate) fn current_entry(&self) -> Option<Entry<Task<P>>> {
+        self.this_cpu().current()
+    }
+
+    /// The CPUs that run tasks.
+    pub fn online(&self) -> CpuMask {
+        CpuMask::from_bits(self.online.load(Ordering::Acquire))
+    }
+
+    /// Makes what runs on this CPU its idle task, carrying `data`; from now on tasks may be placed
+    /// here. Once per CPU; it then does what is left to do and calls [`run_idle`](Self::run_idle).
+    pub fn init_cpu(&'static self, data: P::Data) {
+        let cpu = self.this_cpu();
+        if self.online().contains(cpu.id) {
+            return;
+        }
+        let config = TaskConfig {
+            name: TaskName::new("idle"),
+            priority: 0,
+            affinity: CpuMask::single(cpu.id),
+            data,
+        };
+        let idle = self.adopt(Task::new(self, config, None));
+        let mut queue = cpu.queue.lock();
+        queue.slice = P::ticks(P::Policy::SLICE_NS).max(1);
+        queue.idle = Some(idle);
+        cpu.current.store(idle.as_ptr(), Ordering::Relaxed);
+        drop(queue);
+        self.online.fetch_or(1 << cpu.id, Ordering::Release);
+    }
+
+    /// The idle task's loop: waits for interrupts while there is nothing to run.
+    pub fn run_idle(&self) -> ! {
+        loop {
+            // An interrupt that comes after this look is pending, so `idle` returns at once.
+            if self.need_resched() {
+                self.schedule(Leave::Yield);
+            } else {
+                P::idle();
+            }
+        }
+    }
+
+    /// Makes a task that runs `start` and exits with what it returns. It is the one function here
+    /// that allocates; if there is no memory left for anything but a stack, the allocator's error
+    /// handler is called.
+    pub fn spawn(
+        &'static self,
+        config: TaskConfig<P::Data>,
+        start: impl FnOnce() -> usize + Send + 'static,
+    ) -> Result<TaskRef<P>, SpawnError> {
+        if config.affinity.and(self.online()).is_empty() {
+            return Err(SpawnError::NoCpu(config.affinity));
+        }
+        if config.priority >= PRIORITIES {
+            return Err(SpawnError::Priority(config.priority));
+        }
+        let stack = P::new_stack().ok_or(SpawnError::NoStack)?;
+        let task = Task::new(self, config, Some(Box::new(start)));
+        let context = P::context_for(&stack, enter::<P>, Arc::as_ptr(&task) as usize);
+        // SAFETY: nobody else knows the task yet.
+        unsafe { *task.context.get() = context };
+        task.stack.set(Some(stack));
+        self.place(self.adopt(task.clone()));
+        Ok(task)
+    }
+
+    /// Takes the reference which the scheduler holds until the task has exited.
+    fn adopt(&self, task: TaskRef<P>) -> Entry<Task<P>> {
+        let task = Arc::into_raw(task).cast_mut();
+        // SAFETY: not null, as it comes from an `Arc`, and kept in place by that reference.
+        unsafe { Entry::new(NonNull::new_unchecked(task)) }
+    }
+
+    /// The task that runs here; `None` before [`init_cpu`](Self::init_cpu).
+    pub fn current(&self) -> Option<TaskRef<P>> {
+        let task = self.current_entry()?.as_ptr();
+        // SAFETY: it comes from `Arc::into_raw`, and the scheduler's reference exists while it runs.
+        Some(unsafe {
+            Arc::increment_strong_count(task);
+            Arc::from_raw(task)
+        })
+    }
+
+    /// Runs `f` with the current task, without counting a reference.
+    #[inline]
+    pub fn with_current<R>(&self, f: impl FnOnce(&Task<P>) -> R) -> Option<R> {
+        self.current_entry().map(|task| f(&task))
+    }
+
+    /// Whether another task should run on this CPU: then [`preempt`](Self::preempt) is due. One
+    /// load.
+    #[inline]
+    pub fn need_resched(&self) -> bool {
+        self.this_cpu().need_resched.load(Ordering::Relaxed)
+    }
+
+    /// Lets all tasks of the same priority go first.
+    pub fn yield_now(&self) {
+        self.schedule(Leave::Yield);
+    }
+
+    /// Switches to another task if one should run; what is left of the current one's time slice
+    /// stays its own.
+    #[inline]
+    pub fn preempt(&self) {
+        if self.need_resched() {
+            self.schedule(Leave::Preempt);
+        }
+    }
+
+    /// Puts the current task to sleep until somebody unparks it. If somebody has since the last
+    /// time, returns at once. Not for a CPU's idle task.
+    pub fn park(&self) {
+        self.park_until(NEVER);
+    }
+
+    /// The same, at most until `deadline` in ticks.
+    pub fn park_until(&self, deadline: u64) {
+        let cpu = self.this_cpu();
+        let Some(me) = cpu.current().filter(|task| !task.idle) else {
+            return;
+        };
+        if !me.park.park() {
+            return;
+        }
+        if deadline == NEVER {
+            self.schedule(Leave::Stop);
+            return;
+        }
+        // SAFETY: the task stays in place until it exits, and doesn't leave here before the timer
+        // is out of the queue.
+        let timer = unsafe { Entry::new(NonNull::from(&me.timer)) };
+        self.insert_timer(cpu, timer, deadline);
+        // Programs the hardware, too.
+        self.schedule(Leave::Stop);
+        me.timer.cancel_sync();
+    }
+
+    /// Sleeps until `deadline` in ticks; takes a wake-up token that comes meanwhile.
+    pub fn sleep_until(&self, deadline: u64) {
+        while P::now() < deadline {
+            self.park_until(deadline);
+        }
+    }
+
+    /// Ends the current task. Not for a CPU's idle task, which goes on being idle.
+    pub fn exit(&self, status: usize) -> ! {
+        if let Some(me) = self.current_entry().filter(|task| !task.idle) {
+            me.status.store(status, Ordering::Relaxed);
+            me.park.exit();
+            self.schedule(Leave::Stop);
+        }
+        self.run_idle()
+    }
+
+    /// This CPU's timer interrupt. The caller looks at [`need_resched`](Self::need_resched) on its
+    /// way back.
+    pub fn timer_interrupt(&self) {
+        let cpu = self.this_cpu();
+        let now = P::now();
+        self.fire_timers(cpu, now);
+        if cpu.slice_end.load(Ordering::Relaxed) <= now {
+            let queue = cpu.queue.lock();
+            if cpu
+                .current()
+                .is_some_and(|task| queue.policy.contended(&task))
+            {
+                cpu.need_resched.store(true, Ordering::Relaxed);
+            } else {
+                cpu.slice_end.store(NEVER, Ordering::Relaxed);
+            }
+        }
+        // What it was told has come; the interrupt's line stays high until it is told anew.
+        let deadline = cpu.deadline();
+        cpu.programmed.store(deadline, Ordering::Relaxed);
+        P::set_timer((deadline != NEVER).then_some(deadline));
+    }
+
+    /// Another CPU kicked this one. The caller looks at [`need_resched`](Self::need_resched) on its
+    /// way back.
+    #[inline]
+    pub fn ipi(&self) {
+        self.program(self.this_cpu());
+    }
+
+    /// Tells the hardware the time of this CPU's next timer interrupt, if it changed.
+    #[inline]
+    pub(crate) fn program(&self, cpu: &Cpu<P>) {
+        let deadline = cpu.deadline();
+        if cpu.programmed.load(Ordering::Relaxed) != deadline {
+            cpu.programmed.store(deadline, Ordering::Relaxed);
+            P::set_timer((deadline != NEVER).then_some(deadline));
+        }
+    }
+
+    /// Finds the task that should run here, and switches to it. Returns when the task that called
+    /// it runs again, perhaps on another CPU.
+    fn schedule(&self, why: Leave) {
+        let cpu = self.this_cpu();
+        let Some(prev) = cpu.current() else {
+            return;
+        };
+        let mut queue = cpu.queue.lock();
+        cpu.need_resched.store(false, Ordering::Relaxed);
+        if why == Leave::Stop {
+            prev.slice_left.store(0, Ordering::Relaxed);
+        } else if !prev.idle {
+            let place = cpu.charge(&prev, why);
+            queue.policy.enqueue(prev, place);
+            prev.set_queued_on(Some(cpu.id));
+            cpu.queued.fetch_add(1, Ordering::Relaxed);
+        }
+        let next = cpu.pick(&mut queue, prev);
+        cpu.start_slice(&queue, &next);
+        if next != prev {
+            cpu.level.store(
+                if next.idle { 0 } else { next.priority_level() },
+                Ordering::Relaxed,
+            );
+            next.on_cpu.enter();
+            next.cpu.store(cpu.id, Ordering::Relaxed);
+            cpu.current.store(next.as_ptr(), Ordering::Relaxed);
+        }
+        drop(queue);
+        self.program(cpu);
+        if next == prev {
+            self.place_strays(cpu);
+            return;
+        }
+        P::switching(&prev, &next);
+        cpu.previous.store(prev.as_ptr(), Ordering::Relaxed);
+        // SAFETY: `next` was taken from this CPU's queue, so its registers are saved and visible
+        // here, and nobody else runs it (see `OnCpu`). `prev` can't be run elsewhere before
+        // `finish_switch` says so, and its record lives until then.
+        unsafe { P::switch(prev.context.get(), next.context.get()) };
+        self.finish_switch();
+    }
+
+    /// First thing on a task's stack after a switch to it: sets free the task that ran before.
+    /// Nothing known before the switch holds now, not even which CPU this is.
+    fn finish_switch(&self) {
+        let cpu = self.this_cpu();
+        let Some(prev) = NonNull::new(cpu.previous.swap(null_mut(), Ordering::Relaxed)) else {
+            return;
+        };
+        // SAFETY: the task that this CPU has just left; the scheduler's reference keeps it.
+        let task = unsafe { Entry::new(prev) };
+        if task.park.has_exited() {
+            task.bury();
+            // SAFETY: the reference from `adopt`. The task is neither current nor queued nor in a
+            // timer queue, and will not be again: it can't be unparked.
+            drop(unsafe { Arc::from_raw(prev.as_ptr()) });
+        } else {
+            task.on_cpu.leave();
+        }
+        self.place_strays(cpu);
+    }
+
+    /// Finds another CPU for tasks that may not run on this one.
+    fn place_strays(&self, cpu: &Cpu<P>) {
+        if !cpu.has_strays.load(Ordering::Relaxed) {
+            return;
+        }
+        cpu.has_strays.store(false, Ordering::Relaxed);
+        loop {
+            let stray = cpu.queue.lock().strays.pop_front();
+            let Some(task) = stray else {
+                return;
+            };
+            self.place(task);
+        }
+    }
+}
+
+impl<P: Platform> Cpu<P> {
+    /// The time of the next timer interrupt. A slice that is over doesn't count: the switch is due.
+    fn deadline(&self) -> u64 {
+        let first = self.first_deadline.load(Ordering::Relaxed);
+        if self.need_resched.load(Ordering::Relaxed) {
+            return first;
+        }
+        first.min(self.slice_end.load(Ordering::Relaxed))
+    }
+
+    /// Notes what is left of a task's slice, and says where it goes in the queue.
+    fn charge(&self, task: &Task<P>, why: Leave) -> Place {
+        let end = self.slice_end.load(Ordering::Relaxed);
+        let left = match why {
+            Leave::Preempt if end == NEVER => NEVER,
+            Leave::Preempt => end.saturating_sub(P::now()),
+            _ => 0,
+        };
+        // Without contention nothing was used up.
+        task.slice_left
+            .store(if left == NEVER { 0 } else { left }, Ordering::Relaxed);
+        if left == 0 { Place::Back } else { Place::Front }
+    }
+
+    /// Takes the next task that may run here, else the idle task.
+    fn pick(&self, queue: &mut RunQueue<P>, prev: Entry<Task<P>>) -> Entry<Task<P>> {
+        while let Some(task) = queue.policy.pick_next() {
+            task.set_queued_on(None);
+            self.queued.fetch_sub(1, Ordering::Relaxed);
+            if task.affinity().contains(self.id) {
+                return task;
+            }
+            queue.strays.push_back(task);
+            self.has_strays.store(true, Ordering::Relaxed);
+        }
+        queue.idle.unwrap_or(prev)
+    }
+
+    /// Starts the slice of the task about to run, if another waits for its end.
+    fn start_slice(&self, queue: &RunQueue<P>, next: &Task<P>) {
+        let end = if next.idle || !queue.policy.contended(next) {
+            NEVER
+        } else {
+            let left = next.slice_left.load(Ordering::Relaxed);
+            let ticks = if left == 0 { queue.slice } else { left };
+            P::now().saturating_add(ticks)
+        };
+        self.slice_end.store(end, Ordering::Relaxed);
+    }
+}
+
+/// Where a new task starts.
+extern "C" fn enter<P: Platform>(task: usize) -> ! {
+    // SAFETY: `spawn` passed the task's own address, and a task's record outlives it.
+    let task = unsafe { &*(task as *const Task<P>) };
+    let scheduler = task.scheduler;
+    scheduler.finish_switch();
+    let status = task.start.take().map_or(0, |start| start());
+    scheduler.exit(status)
+}
