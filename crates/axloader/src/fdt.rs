@@ -181,6 +181,3 @@ pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec
     tree.fdt.end_node(root)?;
     Ok(tree.fdt.finish()?)
 }
-
-#[cfg(test)]
-mod tests;

@@ -125,15 +125,13 @@ impl<'a> LoadPlan<'a> {
             });
         }
         // Explicit places first, so that chosen ones avoid them.
-        if let Some(addr) = inputs.dtb_addr {
-            plan.dtb = plan.explicit_dtb(addr, inputs.dtb_room)?;
-        }
         if inputs.ramdisk_addr.is_some() {
             plan.place_ramdisk(inputs)?;
         }
-        if inputs.dtb_addr.is_none() {
-            plan.dtb = plan.choose_dtb(inputs.dtb_room)?;
-        }
+        plan.dtb = match inputs.dtb_addr {
+            Some(addr) => plan.explicit_dtb(addr, inputs.dtb_room)?,
+            None => plan.choose_dtb(inputs.dtb_room)?,
+        };
         if inputs.ramdisk_addr.is_none() {
             plan.place_ramdisk(inputs)?;
         }
@@ -409,6 +407,3 @@ impl<'a> LoadPlan<'a> {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;
