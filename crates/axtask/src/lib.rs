@@ -17,6 +17,7 @@ extern crate alloc;
 #[macro_use]
 mod sync;
 
+mod cpu;
 mod list;
 mod mask;
 mod place;

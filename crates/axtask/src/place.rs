@@ -1,8 +1,10 @@
 //! On which CPU a task that woke is queued.
 
+use core::ptr::NonNull;
+
+use crate::cpu::Cpu;
 use crate::list::Entry;
 use crate::policy::{Place, Policy, Schedulable};
-use crate::sched::Cpu;
 use crate::sync::Ordering;
 use crate::task::{SpawnError, Task};
 use crate::{CpuMask, NEVER, Platform, Scheduler};
@@ -20,13 +22,14 @@ impl<P: Platform> Scheduler<P> {
     /// run at once.
     pub(crate) fn place(&self, task: Entry<Task<P>>) {
         loop {
-            if task.on_cpu.get() {
-                // See `OnCpu`. If its affinity forbids that CPU by now, it is sent on from there.
-                self.enqueue(self.cpu(task.cpu()), task);
-                return;
-            }
-            let cpu = self.cpu(self.choose(&task));
-            if self.enqueue_allowed(cpu, task) {
+            // See `OnCpu`. If its affinity forbids that CPU by now, it is sent on from there.
+            let must_stay = task.on_cpu.get();
+            let id = if must_stay {
+                task.cpu()
+            } else {
+                self.choose(&task)
+            };
+            if self.enqueue(self.cpu(id), task, must_stay) {
                 return;
             }
             // Its affinity has just changed.
@@ -51,36 +54,23 @@ impl<P: Platform> Scheduler<P> {
         allowed.iter().min_by_key(key).unwrap_or(last)
     }
 
-    /// Queues it unless its affinity forbids. Looked at under the lock: `set_affinity` changes the
-    /// mask first and takes each CPU's lock afterwards, so it finds what was queued by the old
-    /// mask.
-    fn enqueue_allowed(&self, cpu: &Cpu<P>, task: Entry<Task<P>>) -> bool {
-        self.enqueue_if(cpu, task, |task| task.affinity().contains(cpu.id()))
-    }
-
-    fn enqueue(&self, cpu: &Cpu<P>, task: Entry<Task<P>>) {
-        self.enqueue_if(cpu, task, |_| true);
-    }
-
-    #[inline]
-    fn enqueue_if(
-        &self,
-        cpu: &Cpu<P>,
-        task: Entry<Task<P>>,
-        allowed: impl FnOnce(&Task<P>) -> bool,
-    ) -> bool {
+    /// Queues it, unless its affinity forbids and it need not stay. Looked at under the lock:
+    /// `set_affinity` changes the mask first and takes each CPU's lock afterwards, so it finds what
+    /// was queued by the old mask.
+    fn enqueue(&self, cpu: &Cpu<P>, task: Entry<Task<P>>, must_stay: bool) -> bool {
         let mut queue = cpu.queue.lock();
-        if !allowed(&task) {
+        if !must_stay && !task.affinity().contains(cpu.id()) {
             return false;
         }
         task.cpu.store(cpu.id(), Ordering::Relaxed);
-        task.set_queued_on(Some(cpu.id()));
-        queue.policy.enqueue(task, Place::Back);
-        cpu.queued.fetch_add(1, Ordering::Relaxed);
+        let allowed = cpu.add(&mut queue, task, Place::Back);
         let Some(current) = cpu.current() else {
             return true;
         };
-        let tell = if current.idle || queue.policy.should_preempt(&current, &task) {
+        let tell = if current == task {
+            // It was woken before its CPU has looked for another task: that is what it does next.
+            false
+        } else if !allowed || current.idle || queue.policy.should_preempt(&current, &task) {
             // If it was set already, that CPU looks at it soon anyway.
             !cpu.need_resched.swap(true, Ordering::Relaxed)
         } else if cpu.slice_end.load(Ordering::Relaxed) == NEVER && queue.policy.contended(&current)
@@ -118,22 +108,25 @@ impl<P: Platform> Scheduler<P> {
             let is_current = cpu
                 .current()
                 .is_some_and(|current| core::ptr::eq(current.as_ptr(), task));
-            if is_current {
-                let tell = !cpu.need_resched.swap(true, Ordering::Relaxed);
-                drop(queue);
-                if tell && id != P::cpu() {
-                    P::kick(id);
+            // SAFETY: used while the task is current or queued, when the scheduler's reference
+            // keeps it in place.
+            let entry = unsafe { Entry::new(NonNull::from(task)) };
+            if task.is_queued_on(id) {
+                cpu.remove(&mut queue, entry);
+                if !task.on_cpu.get() {
+                    drop(queue);
+                    self.place(entry);
+                    continue;
                 }
-            } else if task.is_queued_on(id) && !task.on_cpu.get() {
-                // SAFETY: a task that is queued is kept in place by the scheduler's reference.
-                let task = unsafe { Entry::new(core::ptr::NonNull::from(task)) };
-                queue.policy.remove(task);
-                task.set_queued_on(None);
-                cpu.queued.fetch_sub(1, Ordering::Relaxed);
-                drop(queue);
-                self.place(task);
+                cpu.add_stray(&mut queue, entry);
+            } else if !is_current {
+                continue;
             }
-            // Queued there but not saved yet: it is sent on when that CPU picks it.
+            let tell = !cpu.need_resched.swap(true, Ordering::Relaxed);
+            drop(queue);
+            if tell && id != P::cpu() {
+                P::kick(id);
+            }
         }
         Ok(())
     }

@@ -5,8 +5,8 @@ use core::marker::PhantomPinned;
 use core::pin::Pin;
 use core::ptr::{NonNull, null_mut};
 
+use crate::cpu::Cpu;
 use crate::list::{Entry, Link, Linked, List};
-use crate::sched::Cpu;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering, relax};
 use crate::{NEVER, Platform, Scheduler};
 

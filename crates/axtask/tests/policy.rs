@@ -27,19 +27,18 @@ impl Schedulable for Fake {
     }
 }
 
-fn tasks(priorities: &[u8]) -> Vec<Box<Fake>> {
-    let fake = |(id, &priority)| {
-        Box::new(Fake {
-            id,
-            priority,
-            link: Link::new(),
-        })
+/// They stay in place: nothing is added later.
+fn tasks(priorities: &[u8]) -> Vec<Fake> {
+    let fake = |(id, &priority)| Fake {
+        id,
+        priority,
+        link: Link::new(),
     };
     priorities.iter().enumerate().map(fake).collect()
 }
 
 fn entry(task: &Fake) -> Entry<Fake> {
-    // SAFETY: the boxes outlive the queues of the tests.
+    // SAFETY: the tasks outlive the queues of the tests.
     unsafe { Entry::new(NonNull::from(task)) }
 }
 
