@@ -35,9 +35,9 @@ pub struct VMBaseConfig {
     /// How many vCPUs.
     pub cpu_num: At<usize>,
     /// For each vCPU the affinity value its guest sees (MPIDR_EL1 without the flag bits).
-    pub phys_cpu_ids: Option<At<Vec<usize>>>,
+    pub phys_cpu_ids: Option<At<Vec<At<usize>>>>,
     /// For each vCPU the logical physical CPUs it may run on, as a mask.
-    pub phys_cpu_sets: Option<At<Vec<usize>>>,
+    pub phys_cpu_sets: Option<At<Vec<At<usize>>>>,
 }
 
 /// `[kernel]`: images and memory. Paths are relative to the TOML file.

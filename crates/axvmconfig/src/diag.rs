@@ -1,7 +1,7 @@
 //! Diagnostics: a code, a place, and the few values that matter. Nothing is a formatted string
 //! before it is shown.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::{Code, Severity};
@@ -81,7 +81,7 @@ impl<T: PartialEq> PartialEq for At<T> {
 }
 
 /// The values that belong to a diagnostic.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Data {
     /// None.
     None,
@@ -99,12 +99,10 @@ pub enum Data {
     Ranges((usize, usize), (usize, usize)),
     /// A shared peripheral interrupt.
     Spi(u32),
-    /// What the TOML parser has to say.
-    Syntax(Box<str>),
 }
 
 /// One thing that is wrong, or deserves a word.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// What.
     pub code: Code,
@@ -194,17 +192,19 @@ impl fmt::Display for Sentence<'_> {
             write!(f, ": `{shown}`")?;
         }
         match &self.diagnostic.data {
+            Data::None if self.diagnostic.code == Code::Syntax => {
+                crate::read::syntax_message(self.text, self.diagnostic.span, f)
+            }
             Data::None => Ok(()),
             Data::Near(name) => write!(f, "; did you mean `{name}`?"),
             Data::Want(what) => write!(f, "; wanted: {what}"),
-            Data::Limits(min, max) => write!(f, "; from {min} to {max}"),
+            Data::Limits(min, max) => write!(f, "; wanted: {min} to {max}"),
             Data::Number(number) => write!(f, "; wanted: {number:#x} ({number})"),
             Data::Range(start, size) => write!(f, "; {}", Extent(*start, *size)),
             Data::Ranges(a, b) => {
                 write!(f, "; {} and {}", Extent(a.0, a.1), Extent(b.0, b.1))
             }
             Data::Spi(number) => write!(f, "; SPI {number} (INTID {})", number.saturating_add(32)),
-            Data::Syntax(message) => write!(f, ": {message}"),
         }
     }
 }
@@ -223,20 +223,22 @@ impl fmt::Display for Extent {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics(pub Vec<Diagnostic>);
 
+/// The most diagnostics of one file that are kept.
+const MAX_DIAGNOSTICS: usize = 100;
+
 impl Diagnostics {
-    /// Adds one.
+    /// Adds one where it belongs by its place, unless it is there already.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.0.push(diagnostic);
+        let key = |d: &Diagnostic| (d.span, d.code);
+        let later = |d: &Diagnostic| key(d) > key(&diagnostic);
+        let at = self.0.iter().rposition(|d| !later(d)).map_or(0, |n| n + 1);
+        if self.0.len() < MAX_DIAGNOSTICS && !self.0.contains(&diagnostic) {
+            self.0.insert(at, diagnostic);
+        }
     }
 
     /// Whether there is an error among them.
     pub fn has_errors(&self) -> bool {
         self.0.iter().any(|d| d.severity() == Severity::Error)
-    }
-
-    /// Sorts by place, and drops what is said twice.
-    pub(crate) fn finish(&mut self) {
-        self.0.sort_by_key(|d| (d.span, d.code));
-        self.0.dedup();
     }
 }

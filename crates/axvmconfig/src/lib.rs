@@ -35,6 +35,8 @@ pub use config::{
     AxVMCrateConfig, PassThrough, PassThroughTarget, VMBaseConfig, VMDevicesConfig, VMKernelConfig,
 };
 pub use diag::{At, Data, Diagnostic, Diagnostics, Position, Span};
+#[cfg(feature = "cli")]
+use read::kind_name;
 pub use read::{MAX_TEXT, parse};
 pub use types::{
     Arch, AxVCpuConfig, EmulatedDeviceConfig, EmulatedDeviceType, MemFlags,

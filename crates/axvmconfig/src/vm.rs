@@ -6,7 +6,7 @@ use core::ops::Range;
 use axaddrspace::GuestPhysAddr;
 
 use crate::{
-    AxVCpuConfig, AxVMCrateConfig, EmulatedDeviceConfig, MemFlags, PassThroughDeviceConfig,
+    At, AxVCpuConfig, AxVMCrateConfig, EmulatedDeviceConfig, MemFlags, PassThroughDeviceConfig,
     PassThroughTarget, VMImageConfig, VMInterruptMode, VMType, VmMemConfig,
 };
 
@@ -63,8 +63,10 @@ impl From<AxVMCrateConfig> for AxVMConfig {
         ];
         let entry = entry.into_iter().flatten().next();
         let entry = GuestPhysAddr::from(entry.map_or(first, |at| at.value));
-        let gpa = |at: Option<crate::At<usize>>| at.map(|at| GuestPhysAddr::from(at.value));
-        let text = |at: Option<crate::At<String>>| at.map(|at| at.value);
+        let gpa = |at: Option<At<usize>>| at.map(|at| GuestPhysAddr::from(at.value));
+        let text = |at: Option<At<String>>| at.map(|at| at.value);
+
+        let numbers = |list: At<Vec<At<usize>>>| list.value.iter().map(|at| at.value).collect();
 
         let mut passed = Vec::new();
         let mut unresolved = Vec::new();
@@ -81,8 +83,8 @@ impl From<AxVMCrateConfig> for AxVMConfig {
             name: base.name.value,
             vm_type: base.vm_type,
             cpu_num: base.cpu_num.value,
-            phys_cpu_ids: base.phys_cpu_ids.map(|at| at.value),
-            phys_cpu_sets: base.phys_cpu_sets.map(|at| at.value),
+            phys_cpu_ids: base.phys_cpu_ids.map(numbers),
+            phys_cpu_sets: base.phys_cpu_sets.map(numbers),
             cpu_config: AxVCpuConfig {
                 bsp_entry: entry,
                 ap_entry: entry,

@@ -127,9 +127,9 @@ pub fn check_board(config: &AxVMCrateConfig, board: &BoardFacts<'_>) -> Diagnost
     if let Some(sets) = &config.base.phys_cpu_sets {
         let cpus = u32::try_from(board.cpus).unwrap_or(u32::MAX);
         let absent = usize::MAX.checked_shl(cpus).unwrap_or(0);
-        if sets.value.iter().any(|mask| mask & absent != 0) {
+        for mask in sets.value.iter().filter(|mask| mask.value & absent != 0) {
             let highest = Data::Limits(0, board.cpus.saturating_sub(1));
-            out.push(Diagnostic::new(Code::NoSuchCpu, sets.span).with(highest));
+            out.push(Diagnostic::new(Code::NoSuchCpu, mask.span).with(highest));
         }
     }
     memory(config, board, &mut out);
@@ -147,7 +147,6 @@ pub fn check_board(config: &AxVMCrateConfig, board: &BoardFacts<'_>) -> Diagnost
     }
     // Once more, now that paths have become addresses and interrupts.
     super::check_alone(config, super::Sound::ALL, &mut |d| out.push(d));
-    out.finish();
     out
 }
 
@@ -166,7 +165,7 @@ fn memory(config: &AxVMCrateConfig, board: &BoardFacts<'_>, out: &mut Diagnostic
     for region in &config.kernel.memory_regions {
         let range = (region.value.gpa, region.value.size);
         let data = Data::Range(range.0, range.1);
-        let mut say = |code| out.push(Diagnostic::new(code, region.span).with(data.clone()));
+        let mut say = |code| out.push(Diagnostic::new(code, region.span).with(data));
         let within = |ranges: &[Range<usize>]| ranges.iter().any(|r| inside(range, extent(r)));
         let touches = |ranges: &[Range<usize>]| ranges.iter().any(|r| meet(range, extent(r)));
         match region.value.map_type {
@@ -214,7 +213,7 @@ fn device(
 ) {
     let range = (passed.base_hpa, passed.length);
     let data = Data::Range(range.0, range.1);
-    let mut say = |code| out.push(Diagnostic::new(code, span).with(data.clone()));
+    let mut say = |code| out.push(Diagnostic::new(code, span).with(data));
     let touches = |ranges: &[Range<usize>]| ranges.iter().any(|r| meet(range, extent(r)));
     // The hypervisor's registers may be few bytes of a page: the page counts.
     if board.hypervisor.iter().any(|r| meet(range, pages(r))) {

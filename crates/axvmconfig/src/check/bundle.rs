@@ -14,7 +14,7 @@ pub fn check_bundle(configs: &[&AxVMCrateConfig]) -> Vec<(usize, Diagnostic)> {
     for (n, config) in configs.iter().enumerate() {
         for earlier in configs.iter().take(n) {
             pair(config, earlier, &mut |d| {
-                if !out.contains(&(n, d.clone())) {
+                if !out.contains(&(n, d)) {
                     out.push((n, d));
                 }
             });

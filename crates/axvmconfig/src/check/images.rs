@@ -125,6 +125,5 @@ pub fn check_images(config: &AxVMCrateConfig, sizes: ImageSizes) -> Diagnostics 
             out.push(Diagnostic::new(Code::ImageTooBig, path.span).with(Data::Number(size)));
         }
     }
-    out.finish();
     out
 }

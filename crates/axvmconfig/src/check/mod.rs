@@ -64,7 +64,7 @@ type Extent = At<(usize, usize)>;
 
 fn cpus(base: &VMBaseConfig, say: &mut Sink<'_>) {
     let count = base.cpu_num.value;
-    let mut length = |list: &Option<At<Vec<usize>>>, code| {
+    let mut length = |list: &Option<At<Vec<At<usize>>>>, code| {
         if let Some(list) = list
             && list.value.len() != count
         {
@@ -74,20 +74,21 @@ fn cpus(base: &VMBaseConfig, say: &mut Sink<'_>) {
     };
     length(&base.phys_cpu_ids, Code::CpuIdsLength);
     length(&base.phys_cpu_sets, Code::CpuSetsLength);
-    if let Some(ids) = &base.phys_cpu_ids {
-        let twice = |(n, id)| ids.value.iter().take(n).any(|earlier| earlier == id);
-        if ids.value.iter().enumerate().any(twice) {
-            say(Diagnostic::new(Code::CpuIdTwice, ids.span));
+    let elements = |list: &Option<At<Vec<At<usize>>>>| list.clone().map_or(Vec::new(), |l| l.value);
+    let ids = elements(&base.phys_cpu_ids);
+    for (n, id) in ids.iter().enumerate() {
+        if let Some(first) = ids.iter().take(n).find(|earlier| *earlier == id) {
+            say(Diagnostic::new(Code::CpuIdTwice, id.span).and(first.span));
         }
-        if !ids.value.iter().copied().all(is_affinity) {
+        if !is_affinity(id.value) {
             let form = "Aff3 in bits 32 to 39, Aff2, Aff1, and an Aff0 of at most 15";
-            say(Diagnostic::new(Code::BadAffinity, ids.span).with(Data::Want(form)));
+            say(Diagnostic::new(Code::BadAffinity, id.span).with(Data::Want(form)));
         }
     }
-    if let Some(sets) = &base.phys_cpu_sets
-        && sets.value.contains(&0)
-    {
-        say(Diagnostic::new(Code::EmptyMask, sets.span));
+    for mask in elements(&base.phys_cpu_sets) {
+        if mask.value == 0 {
+            say(Diagnostic::new(Code::EmptyMask, mask.span));
+        }
     }
 }
 

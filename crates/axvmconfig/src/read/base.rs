@@ -101,12 +101,11 @@ fn cpu_num(reader: &mut Reader, value: &Value<'_>) -> Option<At<usize>> {
 }
 
 /// A list of integers, one for each vCPU at most.
-pub(super) fn numbers(reader: &mut Reader, value: &Value<'_>) -> Option<At<Vec<usize>>> {
+pub(super) fn numbers(reader: &mut Reader, value: &Value<'_>) -> Option<At<Vec<At<usize>>>> {
     let list = reader.list(value, 64)?;
     let read: Vec<_> = list.iter().filter_map(|v| reader.number(v)).collect();
     // Half a list would be called too short.
-    let complete = read.len() == list.len();
-    complete.then(|| At::new(read.iter().map(|n| n.value).collect(), span(value)))
+    (read.len() == list.len()).then(|| At::new(read, span(value)))
 }
 
 /// Device keys of the classic form and keys of the 0.8 form exclude each other; and in the 0.8
@@ -124,15 +123,13 @@ pub(super) fn forms(reader: &mut Reader, top: &Table<'_, '_>) {
     if let Some(value) = vm_type
         && value.get_ref().as_integer().is_some()
     {
-        let old = reader.out.0.len();
+        let before = reader.errors();
         reader.choice(value, GUEST_TYPES);
         // `vm_type = 0` has been refused as a host VM already.
-        let at = span(value);
-        if reader.out.0.len() > old {
-            reader
-                .out
-                .0
-                .retain(|d| d.span != at || d.code != Code::NoHostVm);
+        if reader.errors() > before {
+            let at = span(value);
+            let host = |d: &Diagnostic| d.span == at && d.code == Code::NoHostVm;
+            reader.out.0.retain(|d| !host(d));
         }
     }
 }

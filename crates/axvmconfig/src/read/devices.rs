@@ -249,11 +249,9 @@ fn device_config(reader: &mut Reader, value: &Value<'_>, kind: Kind, platform: &
     let Some(numbers) = numbers(reader, value) else {
         return;
     };
-    let fits = match (kind, numbers.value.as_slice()) {
-        (_, []) => true,
-        (Kind::GicRedistributor, same) => same == [platform.cpus, GICR_STRIDE, 0],
-        _ => false,
-    };
+    let given = numbers.value.iter().map(|at| at.value);
+    let same = [platform.cpus, GICR_STRIDE, 0];
+    let fits = numbers.value.is_empty() || kind == Kind::GicRedistributor && given.eq(same);
     if !fits {
         const FORM: &str = "[]; for gicr also [vCPUs, 0x20000, 0]";
         reader.wrong(Code::DeviceConfig, numbers.span, Data::Want(FORM));

@@ -4,8 +4,8 @@ use alloc::{string::String, vec::Vec};
 
 use super::value::{Choice, NO_OLD, Reader, Table, Value, span};
 use crate::{
-    Arch, At, Code, Data, Diagnostic, MemFlags, Severity, Span, VMDevicesConfig, VMKernelConfig,
-    VmMemConfig, VmMemMappingType,
+    Arch, At, Code, Data, Diagnostic, MemFlags, Span, VMDevicesConfig, VMKernelConfig, VmMemConfig,
+    VmMemMappingType,
     check::device_ranges,
     keys::REGION,
     layout::{Layout, PAGE, place},
@@ -171,11 +171,7 @@ pub(super) fn memory(
     devices: &VMDevicesConfig,
     kernel: &mut VMKernelConfig,
 ) -> bool {
-    let errors = |reader: &Reader| {
-        let all = reader.out.0.iter();
-        all.filter(|d| d.severity() == Severity::Error).count()
-    };
-    let before = errors(reader);
+    let before = reader.errors();
     let Some(table) = top.get("kernel").and_then(|v| v.get_ref().as_table()) else {
         return false;
     };
@@ -216,7 +212,7 @@ pub(super) fn memory(
     if list.is_empty() && value.get_ref().is_array() {
         reader.say(Diagnostic::new(Code::NoMemory, span(value)));
     }
-    errors(reader) == before
+    reader.errors() == before
 }
 
 /// A region whose address may be left open.

@@ -6,13 +6,18 @@ mod devices;
 mod kernel;
 mod value;
 
+use alloc::vec::Vec;
+use core::fmt;
+
 use toml::de::DeTable;
 
 use crate::{
-    Arch, AxVMCrateConfig, Code, Data, Diagnostic, Diagnostics, Severity, Span,
+    Arch, AxVMCrateConfig, Code, Data, Diagnostic, Diagnostics, Span,
     check::{Sound, check_alone},
     keys::ROOT,
 };
+#[cfg(feature = "cli")]
+pub(crate) use devices::kind_name;
 use value::{Reader, Table, span};
 
 /// The longest text that is read, in bytes.
@@ -30,12 +35,10 @@ pub fn parse(text: &str, arch: Arch) -> Result<AxVMCrateConfig, Diagnostics> {
         reader.wrong(Code::TooLong, Span::default(), Data::Limits(0, MAX_TEXT));
         return Err(reader.out);
     }
-    let root = match DeTable::parse(text) {
-        Ok(root) => root,
-        Err(first) => return Err(syntax(text, first, arch)),
+    let Ok(root) = DeTable::parse(text) else {
+        return Err(syntax(text, arch));
     };
     let mut config = walk(&mut reader, root.get_ref(), arch);
-    reader.out.finish();
     if reader.out.has_errors() {
         return Err(reader.out);
     }
@@ -75,7 +78,7 @@ fn walk(reader: &mut Reader, root: &DeTable<'_>, arch: Arch) -> AxVMCrateConfig 
         base,
         kernel,
         devices,
-        warnings: alloc::vec::Vec::new(),
+        warnings: Vec::new(),
     };
     check_alone(&config, sound, &mut |d| reader.say(d));
     config
@@ -83,9 +86,8 @@ fn walk(reader: &mut Reader, root: &DeTable<'_>, arch: Arch) -> AxVMCrateConfig 
 
 /// Whether no error came up since the last call.
 fn sound(reader: &Reader, seen: &mut usize) -> bool {
-    let new = reader.out.0.get(*seen..).unwrap_or(&[]);
-    *seen = reader.out.0.len();
-    new.iter().all(|d| d.severity() == Severity::Warning)
+    let before = core::mem::replace(seen, reader.errors());
+    before == reader.errors()
 }
 
 /// The table `name` of the file; an empty one if it is missing or no table.
@@ -108,32 +110,57 @@ fn section<'v, 'i>(
 
 fn syntax_error(error: &toml::de::Error) -> Diagnostic {
     let span = error.span().map_or_else(Span::default, Span::from);
-    Diagnostic::new(Code::Syntax, span).with(Data::Syntax(error.message().into()))
+    Diagnostic::new(Code::Syntax, span)
+}
+
+/// What the TOML parser says about the place `span` of `text`: asked again when it is shown.
+pub(crate) fn syntax_message(text: &str, span: Span, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let errors = syntax_errors(text);
+    match errors.iter().find(|e| syntax_error(e).span == span) {
+        Some(error) => write!(f, ": {}", error.message()),
+        None => Ok(()),
+    }
 }
 
 /// The image reports the first syntax error only: a list of all is as long as a bad file is.
 #[cfg(not(any(test, feature = "cli")))]
-fn syntax(_text: &str, first: toml::de::Error, _arch: Arch) -> Diagnostics {
-    Diagnostics(alloc::vec![syntax_error(&first)])
+fn syntax_errors(text: &str) -> Vec<toml::de::Error> {
+    DeTable::parse(text).err().into_iter().collect()
 }
 
-/// All syntax errors, and what is wrong elsewhere: a place the parser tripped over gets no other
-/// message, and nothing is called missing.
+/// All syntax errors.
 #[cfg(any(test, feature = "cli"))]
-fn syntax(text: &str, _first: toml::de::Error, arch: Arch) -> Diagnostics {
-    let (root, errors) = DeTable::parse_recoverable(text);
+fn syntax_errors(text: &str) -> Vec<toml::de::Error> {
+    DeTable::parse_recoverable(text).1
+}
+
+fn syntax(text: &str, arch: Arch) -> Diagnostics {
+    let mut out = Diagnostics::default();
+    for error in syntax_errors(text) {
+        out.push(syntax_error(&error));
+    }
+    others(text, arch, &mut out);
+    out
+}
+
+#[cfg(not(any(test, feature = "cli")))]
+fn others(_text: &str, _arch: Arch, _out: &mut Diagnostics) {}
+
+/// Adds what else is wrong in a file with syntax errors: a line the parser tripped over gets no
+/// other message, and only what a single key or value says about itself is certain.
+#[cfg(any(test, feature = "cli"))]
+fn others(text: &str, arch: Arch, out: &mut Diagnostics) {
+    let (root, _) = DeTable::parse_recoverable(text);
     let mut reader = Reader::default();
     walk(&mut reader, root.get_ref(), arch);
     let line = |span: Span| span.position(text).line;
-    let mut out = Diagnostics(errors.iter().map(syntax_error).collect());
-    let broken: alloc::vec::Vec<usize> = out.0.iter().map(|d| line(d.span)).collect();
-    // Only what a single value says about itself is certain.
+    let broken: Vec<usize> = out.0.iter().map(|d| line(d.span)).collect();
     let certain = |d: &Diagnostic| {
         (Code::WrongType..=Code::OutOfLimits).contains(&d.code) || d.code == Code::UnknownKey
     };
-    let rest = reader.out.0.into_iter();
-    out.0
-        .extend(rest.filter(|d| certain(d) && !broken.contains(&line(d.span))));
-    out.finish();
-    out
+    for diagnostic in reader.out.0 {
+        if certain(&diagnostic) && !broken.contains(&line(diagnostic.span)) {
+            out.push(diagnostic);
+        }
+    }
 }

@@ -8,19 +8,17 @@ use toml::{
 };
 
 use crate::{
-    At, Code, Data, Diagnostic, Diagnostics, Span,
+    At, Code, Data, Diagnostic, Diagnostics, Severity, Span,
     keys::{Fate, Key, nearest},
 };
 
 pub(super) type Value<'a> = Spanned<DeValue<'a>>;
 
-/// The most diagnostics of one file that are kept.
-const MAX_DIAGNOSTICS: usize = 100;
-
 /// What is wrong so far, and which forms the file's keys belong to.
 #[derive(Default)]
 pub(super) struct Reader {
     pub out: Diagnostics,
+    errors: usize,
     /// The place of the first key that only the classic form has.
     pub classic: Option<Span>,
     /// The place of the first key that only the 0.8 form has.
@@ -62,16 +60,28 @@ pub(super) fn span(value: &Value<'_>) -> Span {
 }
 
 impl Reader {
+    #[cold]
+    #[inline(never)]
     pub fn say(&mut self, diagnostic: Diagnostic) {
-        if self.out.0.len() < MAX_DIAGNOSTICS {
-            self.out.push(diagnostic);
+        self.out.push(diagnostic);
+        if diagnostic.severity() == Severity::Error {
+            self.errors += 1;
         }
     }
 
+    /// How many errors came up so far.
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
+    #[cold]
+    #[inline(never)]
     pub fn wrong(&mut self, code: Code, span: Span, data: Data) {
         self.say(Diagnostic::new(code, span).with(data));
     }
 
+    #[cold]
+    #[inline(never)]
     fn wrong_type(&mut self, value: &Value<'_>, want: &'static str) {
         self.wrong(Code::WrongType, span(value), Data::Want(want));
     }

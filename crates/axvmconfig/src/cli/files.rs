@@ -1,0 +1,108 @@
+//! The images a description names.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::{AxVMCrateConfig, Code, Diagnostic, Diagnostics, ImageSizes};
+
+/// The content of a VM's images, and their absolute paths.
+#[derive(Debug, Default)]
+pub struct Images {
+    /// The kernel.
+    pub kernel: Option<(PathBuf, Vec<u8>)>,
+    /// The BIOS.
+    pub bios: Option<(PathBuf, Vec<u8>)>,
+    /// The device tree.
+    pub dtb: Option<(PathBuf, Vec<u8>)>,
+    /// The ramdisk.
+    pub ramdisk: Option<(PathBuf, Vec<u8>)>,
+}
+
+impl Images {
+    /// All of them.
+    pub fn into_all(self) -> impl Iterator<Item = (PathBuf, Vec<u8>)> {
+        let all = [self.kernel, self.bios, self.dtb, self.ramdisk];
+        all.into_iter().flatten()
+    }
+}
+
+/// Reads the images that `config`, the description in the file `toml`, names.
+pub fn load_images(toml: &Path, config: &AxVMCrateConfig) -> Result<Images, Diagnostics> {
+    let mut out = Diagnostics::default();
+    let folder = absolute(toml);
+    let folder = folder.parent().unwrap_or(Path::new("/"));
+    let mut load = |path: Option<&crate::At<String>>| {
+        let path = path?;
+        let file = absolute(&folder.join(&path.value));
+        match std::fs::read(&file) {
+            Ok(content) => Some((file, content)),
+            Err(_) => {
+                out.push(Diagnostic::new(Code::FileMissing, path.span));
+                None
+            }
+        }
+    };
+    let kernel = &config.kernel;
+    let images = Images {
+        kernel: load(Some(&kernel.kernel_path)),
+        bios: load(kernel.bios_path.as_ref()),
+        dtb: load(kernel.dtb_path.as_ref()),
+        ramdisk: load(kernel.ramdisk_path.as_ref()),
+    };
+    if out.0.is_empty() {
+        Ok(images)
+    } else {
+        Err(out)
+    }
+}
+
+/// `path` from the root on, without `.` and `..`. Links are not followed, for the hypervisor
+/// doesn't know them either.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut out = PathBuf::new();
+    for part in whole.components() {
+        match part {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::CurDir => {}
+            part => out.push(part),
+        }
+    }
+    out
+}
+
+/// How much memory the images take, as far as a look at their heads tells.
+pub fn sizes(images: &Images) -> ImageSizes {
+    let length = |image: &Option<(PathBuf, Vec<u8>)>| image.as_ref().map(|(_, data)| data.len());
+    ImageSizes {
+        kernel: images
+            .kernel
+            .as_ref()
+            .and_then(|(_, data)| kernel_size(data)),
+        bios: length(&images.bios),
+        dtb: length(&images.dtb),
+        ramdisk: length(&images.ramdisk),
+    }
+}
+
+fn kernel_size(data: &[u8]) -> Option<usize> {
+    let le = |at: usize| {
+        let bytes = data.get(at..at + 8)?;
+        usize::try_from(u64::from_le_bytes(bytes.try_into().ok()?)).ok()
+    };
+    if data.starts_with(b"\x7fELF") {
+        // Its segments say: the loader reads them.
+        return None;
+    }
+    if data.starts_with(b"\x1f\x8b") {
+        // RFC 1952, 2.3.1: the last four bytes are the size of the content, modulo 2^32.
+        let last = data.last_chunk::<4>()?;
+        return usize::try_from(u32::from_le_bytes(*last)).ok();
+    }
+    // Linux, Documentation/arch/arm64/booting.rst: "ARM\x64" at 56, image_size at 16.
+    if data.get(56..60) == Some(b"ARM\x64") {
+        return le(16).filter(|size| *size > 0).or(Some(data.len()));
+    }
+    Some(data.len())
+}
