@@ -1,11 +1,12 @@
 //! From the first Rust to the hypervisor's `main`: the machine is read from its device tree, and
 //! there is a console.
 
-use core::slice;
+use core::{fmt, slice};
 
 use memory_addr::{PhysAddr, VirtAddr};
 use spin::Once;
 
+use crate::cpu::MAX_CPUS;
 use crate::drivers::mmio::Mmio;
 use crate::drivers::pl011::Pl011;
 use crate::machine::{self, Fdt, Machine, MachineError, Region, fdt};
@@ -59,8 +60,30 @@ enum BootError {
     Paging(PagingError),
     /// The ramdisk is not in RAM, or overlaps the image or the device tree.
     Initrd(Region),
-    /// The boot CPU is not among the first [`cpu::MAX_CPUS`] of the device tree.
+    /// The boot CPU is not among the first [`MAX_CPUS`] of the device tree.
     BootCpu(u64),
+}
+
+impl fmt::Display for BootError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoDeviceTree(pa) => write!(f, "no device tree at {:#x}", pa.as_usize()),
+            Self::Machine(error) => write!(f, "device tree: {error}"),
+            Self::Paging(error) => error.fmt(f),
+            Self::Initrd(Region { base, size }) => {
+                write!(
+                    f,
+                    "the ramdisk, {size:#x} bytes at {base:#x}, is not in free RAM"
+                )
+            }
+            Self::BootCpu(mpidr) => {
+                write!(
+                    f,
+                    "the boot CPU (mpidr {mpidr:#x}) is not among the first {MAX_CPUS}"
+                )
+            }
+        }
+    }
 }
 
 impl From<MachineError> for BootError {
@@ -103,9 +126,7 @@ pub(crate) fn enter(fdt: PhysAddr, obstacle: Option<&'static str>) -> ! {
     let tree = Fdt::new(blob);
     if let Ok(tree) = &tree {
         power::init(tree);
-        if let Err(error) = early_console(tree) {
-            console::write(format_args!("axhv: console: {error:?}\n"));
-        }
+        early_console(tree);
     }
     if let Some(obstacle) = obstacle {
         stop(format_args!("axhv: {obstacle}\n"));
@@ -115,24 +136,24 @@ pub(crate) fn enter(fdt: PhysAddr, obstacle: Option<&'static str>) -> ! {
         .and_then(|tree| prepare(fdt, blob, &tree))
     {
         Ok(info) => arch::boot::main(INFO.call_once(|| info)),
-        Err(error) => stop(format_args!("axhv: can't boot: {error:?}\n")),
+        Err(error) => stop(format_args!("axhv: can't boot: {error}\n")),
     }
 }
 
 /// Says why there is no hypervisor, and powers off.
-fn stop(why: core::fmt::Arguments<'_>) -> ! {
+fn stop(why: fmt::Arguments<'_>) -> ! {
     console::write(why);
     power::off(power::STATUS_NOT_BOOTED)
 }
 
 /// Maps the device tree: first its header, for its size.
 fn device_tree(pa: PhysAddr) -> Result<&'static [u8], BootError> {
-    if pa.as_usize() == 0 || pa.as_usize() % 8 != 0 {
+    if pa.as_usize() == 0 || !pa.as_usize().is_multiple_of(8) {
         return Err(BootError::NoDeviceTree(pa));
     }
     let header = paging::map_readonly(pa, 8)?;
     // SAFETY: mapped; the boot loader made the memory and is gone. It stays reserved.
-    let header: &[u8] = unsafe { bytes(header, 8) };
+    let header = unsafe { bytes(header, 8) };
     let header = header.try_into().map_err(|_| BootError::NoDeviceTree(pa))?;
     let len = fdt::size_of_blob(header)?;
     let va = paging::map_readonly(pa, len)?;
@@ -140,20 +161,26 @@ fn device_tree(pa: PhysAddr) -> Result<&'static [u8], BootError> {
     Ok(unsafe { bytes(va, len) })
 }
 
-fn early_console(tree: &Fdt<'_>) -> Result<(), BootError> {
-    let Some(found) = machine::console(tree)? else {
-        return Ok(());
+/// Sets up the console, if there is one that can be used; if not, nobody could be told. What
+/// matters later, `prepare` finds again.
+fn early_console(tree: &Fdt<'_>) {
+    let Ok(Some(found)) = machine::console(tree) else {
+        return;
     };
     let pa = PhysAddr::from_usize(found.regs.base as usize);
-    let len = found.regs.size as usize;
-    let va = paging::map_device(pa, len)?;
-    // SAFETY: mapped as Device, for ever; a UART's registers reach no memory.
+    let len = (found.regs.size as usize).min(paging::PAGE);
+    let Ok(va) = paging::map_device(pa, len) else {
+        return;
+    };
+    if !va.as_usize().is_multiple_of(8) {
+        return;
+    }
+    // SAFETY: mapped as Device, for ever, and aligned; a UART's registers reach no memory.
     let regs = unsafe { Mmio::new(va.as_usize(), len) };
     if let Some(uart) = Pl011::new(regs) {
         uart.init();
         console::set(uart);
     }
-    Ok(())
 }
 
 fn prepare(pa: PhysAddr, blob: &'static [u8], tree: &Fdt<'_>) -> Result<BootInfo, BootError> {

@@ -12,6 +12,9 @@ use crate::{arch, console, cpu, power};
 
 /// The CPU that reports, plus one.
 static REPORTER: AtomicUsize = AtomicUsize::new(0);
+/// The inter-processor interrupt that stops the other CPUs, to be enabled on each of them. The
+/// answer to it is [`park_if_stopping`](crate::park_if_stopping).
+pub const STOP_SGI: u32 = 15;
 /// The longest backtrace.
 const MAX_FRAMES: usize = 64;
 

@@ -28,7 +28,7 @@ pub mod power;
 #[cfg(target_os = "none")]
 pub use arch::{context, mem};
 #[cfg(target_os = "none")]
-pub use fault::check as park_if_stopping;
+pub use fault::{STOP_SGI, check as park_if_stopping};
 
 /// Names the functions of the hypervisor that boot code and the interrupt vector call: once, in
 /// the bootable crate. `main` is a `fn(&'static axhal::boot::BootInfo) -> !`, called on the boot

@@ -32,8 +32,8 @@ mod tests;
 pub(crate) use space::{BOOT_TABLES, ROOT_LEN, root};
 #[cfg(target_os = "none")]
 pub use space::{
-    FrameSource, direct, map_device, map_direct, map_readonly, set_frame_source, table_frames,
-    translate, unmap,
+    FrameSource, direct, map_device, map_direct, map_readonly, publish, set_frame_source,
+    table_frames, translate, unmap,
 };
 #[cfg(target_os = "none")]
 pub(crate) use stack::is_stack_area;

@@ -3,6 +3,7 @@
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use arrayvec::ArrayVec;
 use memory_addr::{PhysAddr, VirtAddr};
 use spin::Mutex;
 
@@ -12,8 +13,12 @@ use crate::arch::boot::{image_to_phys, phys_to_bss};
 use crate::arch::tlb;
 use crate::irq;
 
-/// Gives `count` contiguous frames (4 KiB) whose address is a multiple of `align` bytes, from
-/// memory mapped by [`map_direct`].
+/// Makes table entries written before visible to the table walkers of all CPUs, and to accesses of
+/// this CPU that come after.
+pub use crate::arch::tlb::publish;
+
+/// Gives `count` contiguous frames (4 KiB) whose address is a multiple of `align` bytes. A single
+/// one becomes a table, for ever, and has to be mapped by [`map_direct`]; several become a stack.
 pub type FrameSource = fn(count: usize, align: usize) -> Option<PhysAddr>;
 
 /// Levels 0, 1, 2 and the image's four of level 3. Boot code builds them before any Rust runs.
@@ -33,13 +38,17 @@ impl<const N: usize> Tables<N> {
 #[unsafe(link_section = ".bss.boot_tables")]
 pub(crate) static BOOT_TABLES: Tables<ROOT_LEN> = Tables::new();
 
-/// Frames for tables until there is a frame source, and when it has none.
+/// Frames for tables until there is a frame source.
 const SPARE: usize = 24;
 static SPARE_TABLES: Tables<SPARE> = Tables::new();
+/// How many are kept for when the source has none: a range below 512 GiB long may need one table
+/// of level 1, and of levels 2 and 3 one at each end.
+const RESERVE: usize = 5;
 
 pub(super) static SPACE: Mutex<Space> = Mutex::new(Space {
     source: None,
     spare: SPARE,
+    reserve: ArrayVec::new_const(),
     taken: 0,
 });
 
@@ -48,7 +57,9 @@ pub(super) struct Space {
     source: Option<FrameSource>,
     /// How many of `SPARE_TABLES` are unused.
     spare: usize,
-    /// How many frames of the source became tables.
+    /// Frames of the source, kept once there are less than `RESERVE` of the others.
+    reserve: ArrayVec<PhysAddr, RESERVE>,
+    /// How many frames of the source became tables, or are kept for it.
     taken: usize,
 }
 
@@ -57,19 +68,29 @@ impl Space {
     pub(super) fn frames(&self, count: usize) -> Option<PhysAddr> {
         self.source.and_then(|source| source(count, PAGE))
     }
+
+    /// Fills the reserve again.
+    fn refill(&mut self) {
+        while self.spare + self.reserve.len() < RESERVE {
+            let Some(frame) = self.frames(1) else {
+                return;
+            };
+            self.taken += 1;
+            self.reserve.push(frame);
+        }
+    }
 }
 
 impl Frames for Space {
     fn alloc(&mut self) -> Option<PhysAddr> {
-        let frame = match self.frames(1) {
-            Some(frame) => {
-                self.taken += 1;
-                frame
-            }
-            None => {
-                self.spare = self.spare.checked_sub(1)?;
-                image_to_phys(ptr::from_ref(SPARE_TABLES.0.get(self.spare)?).addr())
-            }
+        let frame = if let Some(frame) = self.frames(1) {
+            self.taken += 1;
+            frame
+        } else if let Some(frame) = self.reserve.pop() {
+            frame
+        } else {
+            self.spare = self.spare.checked_sub(1)?;
+            image_to_phys(ptr::from_ref(SPARE_TABLES.0.get(self.spare)?).addr())
         };
         for entry in self.table(frame) {
             entry.store(0, Ordering::Relaxed);
@@ -92,14 +113,14 @@ pub(crate) fn root() -> PhysAddr {
 }
 
 /// From now on frames for tables and stacks come from `source`. It is called with the paging lock
-/// held, so it may not map, unmap or make stacks; when it has nothing at hand it returns `None`,
-/// and a reserve of a few tables is used, enough to map the memory that will fill it again.
+/// held, so it may not map, unmap or make stacks. When it has nothing at hand it returns `None`,
+/// and tables are taken from a reserve, enough to map the memory that will fill the source again.
 pub fn set_frame_source(source: FrameSource) {
     let _masked = irq::MaskGuard::new();
     SPACE.lock().source = Some(source);
 }
 
-/// How many of the source's frames have become tables. They stay tables.
+/// How many of the source's single frames are in use, as tables or kept to become tables.
 pub fn table_frames() -> usize {
     let _masked = irq::MaskGuard::new();
     SPACE.lock().taken
@@ -113,7 +134,7 @@ pub fn direct(pa: PhysAddr) -> VirtAddr {
 /// Maps `len` bytes of Normal memory at `pa` (multiples of 4 KiB), which from now on belong to
 /// the hypervisor, readable and writable at [`direct`]`(pa)`. Mapping them twice is no error.
 pub fn map_direct(pa: PhysAddr, len: usize) -> Result<VirtAddr, PagingError> {
-    if (pa.as_usize() | len) % PAGE != 0 {
+    if !(pa.as_usize() | len).is_multiple_of(PAGE) {
         return Err(PagingError::OutOfRange {
             base: pa.as_usize(),
             len,
@@ -167,6 +188,7 @@ pub(super) fn map_locked(
 ) -> Result<(), PagingError> {
     let result = table::map(root(), range, attr, space);
     tlb::publish();
+    space.refill();
     result
 }
 
@@ -179,7 +201,7 @@ pub unsafe fn unmap(va: VirtAddr, len: usize) -> Result<(), PagingError> {
     let base = va.as_usize();
     let error = PagingError::OutOfRange { base, len };
     let end = base.checked_add(len).ok_or(error)?;
-    if base < READONLY_BASE || end > 1 << 48 || (base | len) % PAGE != 0 {
+    if base < READONLY_BASE || end > 1 << 48 || !(base | len).is_multiple_of(PAGE) {
         return Err(error);
     }
     let _masked = irq::MaskGuard::new();

@@ -4,8 +4,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use memory_addr::{PhysAddr, VirtAddr};
 
-use super::space::{SPACE, map_locked, unmap_locked};
-use super::{Attr, PAGE, PagingError, STACK_SLOT, STACKS_BASE};
+use super::space::{SPACE, Space, map_locked, root, unmap_locked};
+use super::{Attr, PAGE, PagingError, STACK_SLOT, STACKS_BASE, table};
 use crate::irq;
 
 /// Slots: 1 GiB of addresses, 8192 stacks.
@@ -44,27 +44,32 @@ impl Stack {
     }
 }
 
-/// A stack of `pages` pages (1 to 31), with frames from the source. Their content is left as it
+/// A stack of `pages` pages (2 to 31), with frames from the source. Their content is left as it
 /// was.
 pub fn alloc_stack(pages: usize) -> Result<Stack, PagingError> {
-    if pages == 0 || pages >= STACK_SLOT / PAGE {
+    if !(2..STACK_SLOT / PAGE).contains(&pages) {
         return Err(PagingError::NoStackSlot { pages });
     }
     let _masked = irq::MaskGuard::new();
     let slot = take().ok_or(PagingError::NoStackSlot { pages })?;
-    let mut space = SPACE.lock();
-    let Some(frames) = space.frames(pages) else {
+    let result = map_stack(&mut SPACE.lock(), slot, pages);
+    if result.is_err() {
         give_back(slot);
-        return Err(PagingError::NoFrame);
-    };
+    }
+    result
+}
+
+fn map_stack(space: &mut Space, slot: usize, pages: usize) -> Result<Stack, PagingError> {
+    // Tables first: once there are frames, nothing may fail, for they could not be given back.
+    table::prepare(root(), STACKS_BASE + slot * STACK_SLOT, space)?;
+    let frames = space.frames(pages).ok_or(PagingError::NoFrame)?;
     let stack = Stack {
         slot,
         pages,
         frames,
     };
     let range = (stack.bottom().as_usize(), frames, pages * PAGE);
-    // On an error the slot and its frames are lost: it takes a machine without a single free frame.
-    map_locked(&mut space, range, Attr::Data)?;
+    map_locked(space, range, Attr::Data)?;
     Ok(stack)
 }
 

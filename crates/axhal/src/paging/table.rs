@@ -45,6 +45,35 @@ pub(crate) fn map(
     Ok(())
 }
 
+/// Makes all tables there are above pages of the 2 MiB at `va`, so that mapping them can't fail for
+/// want of a frame.
+pub(crate) fn prepare(
+    root: PhysAddr,
+    va: usize,
+    frames: &mut impl Frames,
+) -> Result<(), PagingError> {
+    let mut table = root;
+    for level in 0..3 {
+        table = match pte::decode(
+            frames.table(table)[index(va, level)].load(Ordering::Relaxed),
+            level,
+        ) {
+            Entry::Table(next) => next,
+            Entry::Invalid => link(table, index(va, level), frames)?,
+            Entry::Leaf(..) => return Err(PagingError::Conflict { va }),
+        };
+    }
+    Ok(())
+}
+
+/// A new table behind descriptor `at` of `table`.
+fn link(table: PhysAddr, at: usize, frames: &mut impl Frames) -> Result<PhysAddr, PagingError> {
+    let next = frames.alloc().ok_or(PagingError::NoFrame)?;
+    // Release: the walkers see the new table's zeroes before they see the table.
+    frames.table(table)[at].store(pte::table(next), Ordering::Release);
+    Ok(next)
+}
+
 /// Maps the first block or page; returns how many bytes it maps from `va` on.
 fn map_one(
     root: PhysAddr,
@@ -63,12 +92,7 @@ fn map_one(
                 frames.table(table)[at].store(new, Ordering::Release);
                 return Ok(size);
             }
-            Entry::Invalid => {
-                let next = frames.alloc().ok_or(PagingError::NoFrame)?;
-                // Release: the walkers see the new table's zeroes before they see the table.
-                frames.table(table)[at].store(pte::table(next), Ordering::Release);
-                table = next;
-            }
+            Entry::Invalid => table = link(table, at, frames)?,
             Entry::Table(next) => table = next,
             Entry::Leaf(old, bits) => {
                 let offset = va % size;

@@ -6,7 +6,7 @@ use std::vec::Vec;
 use memory_addr::PhysAddr;
 use proptest::prelude::*;
 
-use super::table::{Frames, Table, map, translate, unmap};
+use super::table::{Frames, Table, map, prepare, translate, unmap};
 use super::{Attr, PAGE, PagingError};
 use crate::arch::pte::{self, Entry};
 
@@ -128,6 +128,24 @@ fn running_out_of_frames_is_an_error() {
         assert_eq!(fake.map(0, 0, PAGE, Attr::Data), Err(PagingError::NoFrame));
     }
     assert_eq!(Fake::new(3).map(0, 0, PAGE, Attr::Data), Ok(()));
+}
+
+#[test]
+fn prepared_pages_need_no_frame() {
+    let mut fake = Fake::new(3);
+    assert_eq!(prepare(fake.root(), G1 + M2, &mut fake), Ok(()));
+    assert_eq!(fake.translate(G1 + M2), None);
+    assert_eq!(fake.map(G1 + M2, PAGE, M2, Attr::Data), Ok(()));
+    assert_eq!(
+        prepare(fake.root(), 2 * G1, &mut fake),
+        Err(PagingError::NoFrame)
+    );
+    let mut fake = Fake::new(2);
+    fake.map(0, 0, M2, Attr::Data).unwrap();
+    assert_eq!(
+        prepare(fake.root(), 0, &mut fake),
+        Err(PagingError::Conflict { va: 0 })
+    );
 }
 
 #[test]

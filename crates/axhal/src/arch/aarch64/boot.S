@@ -234,7 +234,7 @@ init_el:
     ret
 
 e2h_is_fixed:
-    orr     x0, x0, #(1 << 27)          // TGE: EL1's register names now mean EL2's own regime
+    orr     x0, x1, #(1 << 27)          // TGE: EL1's register names now mean EL2's own regime
     msr     hcr_el2, x0
     isb
     mov     x21, #2

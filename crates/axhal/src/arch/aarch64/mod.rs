@@ -10,12 +10,12 @@ pub mod regs;
 pub mod tlb;
 pub mod trap;
 
-/// Interrupts all other CPUs, so that they see that the hypervisor stops. SGI 15 is for this.
+/// Interrupts all other CPUs, so that they see that the hypervisor stops.
 pub fn stop_others() {
     // ID_AA64PFR0_EL1.GIC: the system registers are there, and boot code has enabled them.
     if regs::read!("id_aa64pfr0_el1") >> 24 & 0xf != 0 {
-        // ICC_SGI1R_EL1: IRM, all CPUs but this one; INTID 15.
-        let sgi = 1u64 << 40 | 15 << 24;
+        // ICC_SGI1R_EL1: IRM, all CPUs but this one; INTID.
+        let sgi = 1u64 << 40 | u64::from(crate::STOP_SGI) << 24;
         // SAFETY: an interrupt to other CPUs; what they do then is sound.
         unsafe {
             core::arch::asm!("msr icc_sgi1r_el1, {}", "isb", in(reg) sgi,

@@ -84,7 +84,7 @@ pub fn frame_pointer() -> usize {
 pub fn backtrace(mut frame: usize) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {
         let record = frame;
-        if record == 0 || record % 16 != 0 || !readable(record) {
+        if record == 0 || !record.is_multiple_of(16) || !readable(record) {
             return None;
         }
         let record = core::ptr::with_exposed_provenance::<[usize; 2]>(record);
