@@ -192,3 +192,6 @@ fn access(
         width,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,3 +123,6 @@ impl ConsolePort for Pl011 {
         self.uart.lock().lost_output()
     }
 }
+
+#[cfg(test)]
+mod tests;
