@@ -37,9 +37,10 @@ pub(crate) struct Cpu<P: Platform> {
     /// Another task should run: set under the run-queue lock.
     pub(crate) need_resched: AtomicBool,
     pub(crate) has_strays: AtomicBool,
-    /// 0 if it is idle, else one more than the current task's priority: a hint.
+    /// 0 if it is idle, else one more than the priority of the task that runs or is about to: a
+    /// hint. Written under the run-queue lock.
     pub(crate) level: AtomicU8,
-    /// Number of tasks queued: a hint.
+    /// Number of tasks queued: a hint. Written under the run-queue lock.
     pub(crate) queued: AtomicU32,
     /// Changed by this CPU under the run-queue lock.
     pub(crate) current: AtomicPtr<Task<P>>,
@@ -130,15 +131,32 @@ impl<P: Platform> Cpu<P> {
         }
         queue.policy.enqueue(task, place);
         task.set_queued_on(Some(self.id));
-        self.queued.fetch_add(1, Ordering::Relaxed);
+        self.count(1);
         true
+    }
+
+    /// Counts what is queued, modulo 2^32. Not a read-modify-write: all writers hold the lock.
+    #[inline]
+    fn count(&self, more: u32) {
+        let queued = self.queued.load(Ordering::Relaxed);
+        self.queued
+            .store(queued.wrapping_add(more), Ordering::Relaxed);
+    }
+
+    /// Asks for a switch, under the lock: `false` if that was done already, so that the CPU will
+    /// look anyway.
+    #[inline]
+    pub(crate) fn ask(&self) -> bool {
+        let asked = self.need_resched.load(Ordering::Relaxed);
+        self.need_resched.store(true, Ordering::Relaxed);
+        !asked
     }
 
     /// Takes a task out of this CPU's queue.
     pub(crate) fn remove(&self, queue: &mut RunQueue<P>, task: Entry<Task<P>>) {
         queue.policy.remove(task);
         task.set_queued_on(None);
-        self.queued.fetch_sub(1, Ordering::Relaxed);
+        self.count(u32::MAX);
     }
 
     /// Leaves a task which may not run here, but whose registers this CPU may not have saved yet,
@@ -152,7 +170,7 @@ impl<P: Platform> Cpu<P> {
     pub(crate) fn pick(&self, queue: &mut RunQueue<P>, prev: Entry<Task<P>>) -> Entry<Task<P>> {
         while let Some(task) = queue.policy.pick_next() {
             task.set_queued_on(None);
-            self.queued.fetch_sub(1, Ordering::Relaxed);
+            self.count(u32::MAX);
             if task.affinity().contains(self.id) {
                 return task;
             }

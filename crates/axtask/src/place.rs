@@ -1,7 +1,5 @@
 //! On which CPU a task that woke is queued.
 
-use core::ptr::NonNull;
-
 use crate::cpu::Cpu;
 use crate::list::Entry;
 use crate::policy::{Place, Policy, Schedulable};
@@ -13,7 +11,11 @@ impl<P: Platform> Task<P> {
     /// What a CPU that runs it shows as its `level`.
     #[inline]
     pub(crate) fn priority_level(&self) -> u8 {
-        self.priority().saturating_add(1)
+        if self.idle {
+            0
+        } else {
+            self.priority().saturating_add(1)
+        }
     }
 }
 
@@ -70,9 +72,14 @@ impl<P: Platform> Scheduler<P> {
         let tell = if current == task {
             // It was woken before its CPU has looked for another task: that is what it does next.
             false
-        } else if !allowed || current.idle || queue.policy.should_preempt(&current, &task) {
-            // If it was set already, that CPU looks at it soon anyway.
-            !cpu.need_resched.swap(true, Ordering::Relaxed)
+        } else if !allowed {
+            cpu.ask()
+        } else if current.idle || queue.policy.should_preempt(&current, &task) {
+            // At once, so that the next task that wakes goes elsewhere.
+            let level = cpu.level.load(Ordering::Relaxed);
+            cpu.level
+                .store(level.max(task.priority_level()), Ordering::Relaxed);
+            cpu.ask()
         } else if cpu.slice_end.load(Ordering::Relaxed) == NEVER && queue.policy.contended(&current)
         {
             // The current task had the CPU for itself, without a slice.
@@ -105,12 +112,8 @@ impl<P: Platform> Scheduler<P> {
         for id in online.without(mask).iter() {
             let cpu = self.cpu(id);
             let mut queue = cpu.queue.lock();
-            let is_current = cpu
-                .current()
-                .is_some_and(|current| core::ptr::eq(current.as_ptr(), task));
-            // SAFETY: used while the task is current or queued, when the scheduler's reference
-            // keeps it in place.
-            let entry = unsafe { Entry::new(NonNull::from(task)) };
+            let entry = task.entry();
+            let is_current = cpu.current() == Some(entry);
             if task.is_queued_on(id) {
                 cpu.remove(&mut queue, entry);
                 if !task.on_cpu.get() {
@@ -122,7 +125,7 @@ impl<P: Platform> Scheduler<P> {
             } else if !is_current {
                 continue;
             }
-            let tell = !cpu.need_resched.swap(true, Ordering::Relaxed);
+            let tell = cpu.ask();
             drop(queue);
             if tell && id != P::cpu() {
                 P::kick(id);

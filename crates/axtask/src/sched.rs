@@ -131,17 +131,18 @@ impl<P: Platform> Scheduler<P> {
         Ok(task)
     }
 
-    /// Takes the reference which the scheduler holds until the task has exited.
+    /// Keeps the reference which the scheduler has until the task has exited.
     fn adopt(&self, task: TaskRef<P>) -> Entry<Task<P>> {
-        let task = Arc::into_raw(task).cast_mut();
-        // SAFETY: not null, as it comes from an `Arc`, and kept in place by that reference.
-        unsafe { Entry::new(NonNull::new_unchecked(task)) }
+        let entry = task.entry();
+        core::mem::forget(task);
+        entry
     }
 
     /// The task that runs here; `None` before [`init_cpu`](Self::init_cpu).
     pub fn current(&self) -> Option<TaskRef<P>> {
         let task = self.current_entry()?.as_ptr();
-        // SAFETY: it comes from `Arc::into_raw`, and the scheduler's reference exists while it runs.
+        // SAFETY: it is an `Arc`'s content (`Task::entry`), and the scheduler's reference exists
+        // while it runs.
         Some(unsafe {
             Arc::increment_strong_count(task);
             Arc::from_raw(task)
@@ -277,11 +278,8 @@ impl<P: Platform> Scheduler<P> {
         }
         let next = cpu.pick(&mut queue, prev);
         cpu.start_slice(&queue, &next);
+        cpu.level.store(next.priority_level(), Ordering::Relaxed);
         if next != prev {
-            cpu.level.store(
-                if next.idle { 0 } else { next.priority_level() },
-                Ordering::Relaxed,
-            );
             next.on_cpu.enter();
             next.cpu.store(cpu.id, Ordering::Relaxed);
             cpu.current.store(next.as_ptr(), Ordering::Relaxed);
@@ -305,9 +303,10 @@ impl<P: Platform> Scheduler<P> {
     /// Nothing known before the switch holds now, not even which CPU this is.
     fn finish_switch(&self) {
         let cpu = self.this_cpu();
-        let Some(prev) = NonNull::new(cpu.previous.swap(null_mut(), Ordering::Relaxed)) else {
+        let Some(prev) = NonNull::new(cpu.previous.load(Ordering::Relaxed)) else {
             return;
         };
+        cpu.previous.store(null_mut(), Ordering::Relaxed);
         // SAFETY: the task that this CPU has just left; the scheduler's reference keeps it.
         let task = unsafe { Entry::new(prev) };
         if task.park.has_exited() {

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::cell::{Cell, UnsafeCell};
 use core::fmt;
+use core::ptr::NonNull;
 
 use crate::list::{Entry, Link, Linked};
 use crate::policy::{Run, Schedulable};
@@ -88,6 +89,8 @@ pub enum SpawnError {
 /// A task. The scheduler holds a reference to it until it has exited.
 pub struct Task<P: Platform> {
     pub(crate) scheduler: &'static Scheduler<P>,
+    /// Its own address, by a pointer that stands for the whole `Arc`.
+    this: *const Self,
     pub(crate) park: ParkState,
     pub(crate) on_cpu: OnCpu,
     /// The CPU it runs or ran on last, or is queued on. Written under that CPU's run-queue lock.
@@ -113,7 +116,8 @@ pub struct Task<P: Platform> {
     pub(crate) start: Cell<Option<Start>>,
 }
 
-// SAFETY: the parts that aren't `Sync` by themselves are each used by one CPU at a time: `run`
+// SAFETY: `this` never changes. The other parts that aren't `Sync` by themselves are each used by
+// one CPU at a time: `run`
 // and `wait` under the lock of the queue they are in; `stack` and `start` by whoever created the
 // task until it is queued, then by the task itself, and `stack` at last by the CPU that has left
 // the task for good; `context` by the CPU that switches from or to the task, one after the other
@@ -132,6 +136,7 @@ impl<P: Platform> Task<P> {
         let idle = start.is_none();
         Arc::new_cyclic(|this| Self {
             scheduler,
+            this: this.as_ptr(),
             park: ParkState::new(),
             on_cpu: OnCpu::new(idle),
             cpu: AtomicUsize::new(P::cpu()),
@@ -186,10 +191,7 @@ impl<P: Platform> Task<P> {
     #[inline]
     pub fn unpark(&self) {
         if self.park.unpark() {
-            // SAFETY: a task that slept lives until it has run and exited, and it isn't in any run
-            // queue; the scheduler's reference keeps it in place until then.
-            let task = unsafe { Entry::new(core::ptr::NonNull::from(self)) };
-            self.scheduler.place(task);
+            self.scheduler.place(self.entry());
         }
     }
 
@@ -198,6 +200,15 @@ impl<P: Platform> Task<P> {
     pub fn join(&self) -> usize {
         self.joiners.wait_until(self.scheduler, || self.is_gone());
         self.status.load(Ordering::Relaxed)
+    }
+
+    /// To be queued, or compared with what is. Queues hold it only from its spawn to its exit, when
+    /// the scheduler's reference keeps it in place.
+    #[inline]
+    pub(crate) fn entry(&self) -> Entry<Self> {
+        // SAFETY: see above: a task that is current or parked hasn't exited, and one that has is
+        // never queued again, as `ParkState` says. It is the address of `self`, so not null.
+        unsafe { Entry::new(NonNull::new_unchecked(self.this.cast_mut())) }
     }
 
     pub(crate) fn set_affinity_bits(&self, mask: CpuMask) {

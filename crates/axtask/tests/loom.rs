@@ -100,17 +100,10 @@ fn current(sched: Sched) -> usize {
     sched.with_current(|task| *task.data()).unwrap()
 }
 
-/// A few preemptions find what there is to find in code this short.
-fn model(f: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(f);
-}
-
 /// A task parks while another CPU unparks it: it runs on, or it is told to its CPU.
 #[test]
 fn no_wake_up_is_lost() {
-    model(|| {
+    loom::model(|| {
         let sched = machine();
         let task = spawn(sched, 0, 4, 0b01);
         sched.preempt();
@@ -132,7 +125,7 @@ fn no_wake_up_is_lost() {
 /// Two CPUs wake it at once: it is queued once.
 #[test]
 fn two_wakers_queue_it_once() {
-    model(|| {
+    loom::model(|| {
         let sched = machine();
         let task = spawn(sched, 0, 4, 0b01);
         sched.preempt();
@@ -161,7 +154,7 @@ fn two_wakers_queue_it_once() {
 fn a_task_is_saved_before_it_runs_elsewhere() {
     static MOVED: AtomicBool = AtomicBool::new(false);
     static STAYED: AtomicBool = AtomicBool::new(false);
-    model(|| {
+    loom::model(|| {
         let sched = machine();
         let task = spawn(sched, 0, 4, 0b11);
         sched.preempt();
@@ -195,7 +188,7 @@ fn a_task_is_saved_before_it_runs_elsewhere() {
 /// The affinity changes from CPU 0 to CPU 1 while the task parks on CPU 0 and is woken.
 #[test]
 fn a_task_that_must_move_is_saved_first() {
-    model(|| {
+    loom::model(|| {
         let sched = machine();
         let task = spawn(sched, 0, 4, 0b01);
         sched.preempt();
@@ -224,7 +217,7 @@ fn a_task_that_must_move_is_saved_first() {
 /// Something is written before a wake-up: the task sees it after its park.
 #[test]
 fn a_wake_up_carries_data() {
-    model(|| {
+    loom::model(|| {
         let sched = machine();
         let task = spawn(sched, 0, 4, 0b01);
         sched.preempt();
@@ -256,7 +249,7 @@ fn a_cancelled_timer_leaves_its_data_alone() {
         // SAFETY: the address of the cell below, which outlives the timer; loom checks the access.
         unsafe { (*(data as *const UnsafeCell<usize>)).with_mut(|data| *data += 1) };
     }
-    model(|| {
+    loom::model(|| {
         let sched = machine();
         let data = std::sync::Arc::new(UnsafeCell::new(0));
         let arg = std::sync::Arc::as_ptr(&data) as usize;

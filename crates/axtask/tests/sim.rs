@@ -448,6 +448,30 @@ fn a_wake_up_costs_one_interrupt_and_two_switches() {
     assert_eq!(current(sched, 1), 0);
 }
 
+#[test]
+fn two_wake_ups_at_once_go_to_two_cpus() {
+    let sched = machine();
+    let tasks = [0, 1].map(|data| spawn(sched, data, 5, 0b110));
+    settle(sched);
+    let home = tasks[0].cpu();
+    on(home, || sched.park());
+    on(3 - home, || sched.park());
+    // Both were on the same CPU last.
+    let both = CpuMask::from_bits(0b110);
+    sched
+        .set_affinity(&tasks[1], CpuMask::single(home))
+        .unwrap();
+    tasks[1].unpark();
+    settle(sched);
+    on(home, || sched.park());
+    sched.set_affinity(&tasks[1], both).unwrap();
+    tasks[0].unpark();
+    tasks[1].unpark();
+    assert_ne!(tasks[0].cpu(), tasks[1].cpu());
+    settle(sched);
+    assert!((1..3).all(|cpu| current(sched, cpu) != IDLE));
+}
+
 fn note(arg: usize) {
     M.with(|m| m.fired.borrow_mut().push((arg, m.now.get())));
 }
