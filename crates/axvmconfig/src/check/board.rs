@@ -216,11 +216,15 @@ fn device(
     let mut say = |code| out.push(Diagnostic::new(code, span).with(data));
     let touches = |ranges: &[Range<usize>]| ranges.iter().any(|r| meet(range, extent(r)));
     // The hypervisor's registers may be few bytes of a page: the page counts.
-    if board.hypervisor.iter().any(|r| meet(range, pages(r))) {
+    let known = if board.hypervisor.iter().any(|r| meet(range, pages(r))) {
         say(Code::HypervisorOwned);
+        true
     } else if touches(board.ram) || touches(board.reserved) {
         say(Code::PassedRam);
-    }
+        true
+    } else {
+        false
+    };
     let mut found: Option<&BoardDevice> = None;
     for device in board.devices {
         if !device.registers.iter().any(|r| meet(range, pages(r))) {
@@ -238,7 +242,7 @@ fn device(
         }
         found = Some(device);
     }
-    if found.is_none() {
+    if found.is_none() && !known {
         say(Code::NoSuchDevice);
     }
     if let Some(irq) = passed.irq_id {

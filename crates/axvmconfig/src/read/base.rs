@@ -53,9 +53,7 @@ pub(super) fn read(reader: &mut Reader, table: &Table<'_, '_>) -> VMBaseConfig {
     let id = match table.get("id") {
         Some(value) => reader.limited(value, 0, MAX_ID),
         None => {
-            if table.span != Span::default() {
-                reader.missing(table, "id");
-            }
+            reader.missing(table, "id");
             None
         }
     };

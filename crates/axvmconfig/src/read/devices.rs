@@ -235,7 +235,7 @@ fn emulated(
     let device = EmulatedDeviceConfig {
         name: name.value,
         base_gpa: base.value,
-        length: length.value,
+        length: default_length,
         irq_id,
         emu_type: kind.value,
         cfg_list: Vec::new(),

@@ -107,9 +107,7 @@ pub(super) fn read(reader: &mut Reader, table: &Table<'_, '_>) -> VMKernelConfig
     let kernel_path = match table.get("kernel_path") {
         Some(value) => reader.path(value),
         None => {
-            if table.span != Span::default() {
-                reader.missing(table, "kernel_path");
-            }
+            reader.missing(table, "kernel_path");
             None
         }
     };

@@ -86,8 +86,12 @@ impl Reader {
         self.wrong(Code::WrongType, span(value), Data::Want(want));
     }
 
-    /// Refuses a key that must be there and isn't.
+    /// Refuses a table in which a key is missing. (Of a table that is missing itself that has been
+    /// said.)
     pub fn missing(&mut self, table: &Table<'_, '_>, key: &'static str) {
+        if table.table.is_none() {
+            return;
+        }
         self.wrong(Code::MissingKey, table.span, Data::Want(key));
     }
 
