@@ -29,3 +29,6 @@ pub use memory::GuestInt;
 pub use space::{AddrSpace, Extent, Mapping};
 pub use vmid::{NoVmid, Vmid, Vmids};
 pub use vmsa::Vmsa;
+
+#[cfg(test)]
+mod fake;

@@ -238,3 +238,6 @@ pub(crate) unsafe fn zero_volatile(dst: *mut u8, len: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,3 +191,6 @@ impl<H: PagingHandler, F: TableFormat> Drop for AddrSpace<H, F> {
         self.root.free();
     }
 }
+
+#[cfg(test)]
+mod tests;

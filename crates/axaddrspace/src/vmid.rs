@@ -108,3 +108,6 @@ impl<H: PagingHandler> Drop for Vmid<H> {
         self.pool.pool.lock().free.push(self.id);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,3 +164,6 @@ impl TableFormat for Vmsa {
         Entry::Leaf(address, flags)
     }
 }
+
+#[cfg(test)]
+mod tests;
