@@ -117,11 +117,9 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
         let Some(slot) = bank.slot_of(intid) else {
             return;
         };
-        let bit = 1 << intid;
         bank.slots[slot] = EMPTY;
-        let pintid = u32::from(bank.pintid[intid as usize]);
-        bank.irqs.take_back::<C>(bit, pintid, C::read_lr(slot));
-        if (bank.irqs.ready(self.ctlr()) | bank.irqs.active) & bit != 0 {
+        bank.take_back::<C>(intid, C::read_lr(slot));
+        if (bank.irqs.ready(self.ctlr()) | bank.irqs.active) & 1 << intid != 0 {
             self.put_private(bank, slot, intid);
         } else {
             C::write_lr(slot, 0);
@@ -130,7 +128,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
 
     #[inline]
     pub(crate) fn put_private(&self, bank: &mut Bank, slot: usize, intid: u32) {
-        let image = bank.image::<C>(intid, self.ctlr());
+        let image = bank.hand_over::<C>(intid, self.ctlr());
         bank.slots[slot] = intid as u16;
         C::write_lr(slot, image);
     }
@@ -173,15 +171,8 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
     }
 
     fn put_spi(&self, me: usize, bank: &mut Bank, spis: &mut Spis, slot: usize, n: usize) {
-        let (word, spi) = (&mut spis.words[n / 32], &mut spis.each[n]);
-        let bit = 1 << (n % 32);
-        let intid = FIRST + n as u32;
-        if word.active & bit != 0 {
-            spis.active_out[me] -= 1;
-        }
-        let image = word.hand_over::<C>(bit, intid, intid, spi.prio, self.ctlr());
-        spi.holder = me as u8;
-        bank.slots[slot] = intid as u16;
+        let image = spis.hand_over::<C>(n, me, self.ctlr());
+        bank.slots[slot] = FIRST as u16 + n as u16;
         C::write_lr(slot, image);
     }
 
@@ -195,11 +186,11 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
             free &= free - 1;
             let intid = u32::from(bank.slots[slot]);
             if intid < FIRST {
-                bank.irqs.take_back::<C>(1 << intid, 0, 0);
+                bank.take_back::<C>(intid, 0);
             } else if bank.slots[slot] != EMPTY {
                 let Some(spis) = &mut spis else { continue };
                 let n = (intid - FIRST) as usize;
-                spis.words[n / 32].take_back::<C>(1 << (n % 32), intid, 0);
+                spis.take_back::<C>(n, 0, 0);
                 spis.refresh(&self.vcpus, n, self.ctlr());
             }
             bank.slots[slot] = EMPTY;
@@ -219,17 +210,11 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
             C::write_lr(slot, 0);
         }
         if intid < FIRST {
-            let pintid = u32::from(bank.pintid[intid as usize]);
-            bank.irqs.take_back::<C>(1 << intid, pintid, image);
+            bank.take_back::<C>(intid, image);
             return;
         }
         let n = (intid - FIRST) as usize;
-        let bit = 1 << (n % 32);
-        let word = &mut spis.words[n / 32];
-        word.take_back::<C>(bit, intid, image);
-        if word.active & bit != 0 {
-            spis.active_out[me] += 1;
-        }
+        spis.take_back::<C>(n, me, image);
         spis.refresh(&self.vcpus, n, self.ctlr());
     }
 

@@ -19,6 +19,19 @@ pub(crate) fn bits(mut word: u32) -> impl Iterator<Item = u32> {
     })
 }
 
+/// What a list register says of an interrupt besides its state.
+#[derive(Clone, Copy)]
+pub(crate) struct Face {
+    pub intid: u32,
+    /// The physical one, if it is linked.
+    pub pintid: u32,
+    /// If it is active, the priority it was acknowledged with.
+    pub prio: u8,
+    /// If it is active: whether it can be pending in the same list register, with the same
+    /// priority and on the same vCPU.
+    pub together: bool,
+}
+
 /// The state of 32 interrupts, a bit each.
 ///
 /// While an interrupt is in a list register (`in_lr`), the list register owns its active state
@@ -39,7 +52,8 @@ pub(crate) struct IrqWord {
     pub line: u32,
     pub active: u32,
     pub in_lr: u32,
-    /// In a list register, level-sensitive, and pending by `latch` rather than `line` alone.
+    /// In a list register, and: level-sensitive and pending by `latch` rather than `line` alone;
+    /// or edge-triggered and to be looked at when it is deactivated.
     pub soft: u32,
     /// Stands for a physical interrupt, which is physically active while this one is pending or
     /// active here or in a list register.
@@ -75,7 +89,7 @@ impl IrqWord {
     /// In a list register, and pending once more (see the type).
     #[inline]
     pub fn again(&self, ctlr: u32) -> u32 {
-        let more = self.latch & self.edge | (self.latch | self.line) & self.linked;
+        let more = self.latch & self.edge & !self.soft | (self.latch | self.line) & self.linked;
         self.in_lr & more & self.forwarded(ctlr)
     }
 
@@ -87,29 +101,22 @@ impl IrqWord {
 
     /// Moves interrupt `bit` into a list register and returns its image. `bit` is pending and
     /// forwarded, or active.
-    pub fn hand_over<C: CpuInterface>(
-        &mut self,
-        bit: u32,
-        intid: u32,
-        pintid: u32,
-        prio: u8,
-        ctlr: u32,
-    ) -> u64 {
-        let mut image = u64::from(intid) | u64::from(prio) << lr::PRIORITY_SHIFT;
+    pub fn hand_over<C: CpuInterface>(&mut self, bit: u32, face: Face, ctlr: u32) -> u64 {
+        let active = self.active & bit != 0;
+        let mut image = u64::from(face.intid) | u64::from(face.prio) << lr::PRIORITY_SHIFT;
         if self.group1 & bit != 0 {
             image |= lr::GROUP1;
         }
-        let active = self.active & bit != 0;
         let pending = self.pending() & self.forwarded(ctlr) & bit != 0;
         if active {
             image |= lr::ACTIVE;
         }
         if self.linked & bit != 0 {
-            image |= lr::HW | u64::from(pintid) << lr::PINTID_SHIFT;
+            image |= lr::HW | u64::from(face.pintid) << lr::PINTID_SHIFT;
             if active {
                 // Pending and active is for software interrupts only (ICH_LR<n>_EL2.State). The
                 // physical controller keeps the pending half until the guest deactivates.
-                self.pend_physically::<C>(bit, pintid);
+                self.pend_physically::<C>(bit, face.pintid);
             } else {
                 image |= lr::PENDING;
                 self.soft |= self.latch & !self.edge & bit;
@@ -117,7 +124,11 @@ impl IrqWord {
                 self.line &= !bit;
             }
         } else if self.edge & bit != 0 {
-            if pending {
+            if active && pending && !face.together {
+                // The pending half waits for the other.
+                image |= lr::EOI;
+                self.soft |= bit;
+            } else if pending {
                 image |= lr::PENDING;
                 self.latch &= !bit;
             }

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use crate::deliver::{apply_dirty, drain_inbox};
+use crate::deliver::{WAITING, apply_dirty, drain_inbox};
 use crate::hold::InListRegisters;
 use crate::irq::bits;
 use crate::regs::{lr, misr, vmcr};
@@ -131,7 +131,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
         }
         let intid = value as u32 & 0xff_ffff;
         let v = &self.vcpus[vcpu];
-        self.exclusive(vcpu, || {
+        let more = self.exclusive(vcpu, || {
             self.with_spis(0, |spis| {
                 let mut bank = v.bank.lock();
                 let (active, in_lr, holder) = if intid < FIRST {
@@ -139,7 +139,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
                     (irqs.active & bit != 0, irqs.in_lr & bit != 0, vcpu)
                 } else {
                     let Some((n, w, bit)) = spis.place(intid) else {
-                        return Ok(());
+                        return Ok(false);
                     };
                     let (word, holder) = (&spis.words[w], usize::from(spis.each[n].holder));
                     (word.active & bit != 0, word.in_lr & bit != 0, holder)
@@ -152,9 +152,13 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
                 } else if active {
                     self.deactivate(&mut bank, spis, intid);
                 }
-                Ok(())
+                // It may have been what kept something from being delivered.
+                Ok(bank.irqs.ready(self.ctlr()) != 0 || bank.hcr & WAITING != 0)
             })
         });
+        if more {
+            self.notify.notify(vcpu, Wanted::Sync);
+        }
     }
 }
 

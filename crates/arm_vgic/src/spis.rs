@@ -5,7 +5,8 @@ use alloc::vec;
 use core::sync::atomic::Ordering;
 
 use crate::CpuInterface;
-use crate::irq::IrqWord;
+use crate::irq::{Face, IrqWord};
+use crate::regs::lr;
 use crate::vcpu::Vcpu;
 
 /// The first SPI's INTID.
@@ -21,6 +22,8 @@ pub(crate) struct Spi {
     /// Affinity it is routed to, as in GICD_IROUTER<n>: Aff3 in bits \[39:32\].
     pub route: u64,
     pub prio: u8,
+    /// While active in the model: the priority it was acknowledged with.
+    pub active_prio: u8,
     /// The vCPU of that affinity, or `NOBODY`.
     pub target: u8,
     /// While active or in a list register: the vCPU it is so on.
@@ -51,6 +54,7 @@ impl Spis {
                 Spi {
                     route: 0,
                     prio: 0,
+                    active_prio: 0,
                     target: NOBODY,
                     holder: NOBODY
                 };
@@ -89,6 +93,7 @@ impl Spis {
         self.each.fill(Spi {
             route,
             prio: 0,
+            active_prio: 0,
             target: 0,
             holder: NOBODY,
         });
@@ -139,6 +144,34 @@ impl Spis {
         }
     }
 
+    /// Moves SPI `n` into an image for a list register of vCPU `who`.
+    pub fn hand_over<C: CpuInterface>(&mut self, n: usize, who: usize, ctlr: u32) -> u64 {
+        let (word, bit) = (&mut self.words[n / 32], 1 << (n % 32));
+        let spi = &mut self.each[n];
+        let intid = FIRST + n as u32;
+        let mut face = Face {
+            intid,
+            pintid: intid,
+            prio: spi.prio,
+            together: spi.prio == spi.active_prio && usize::from(spi.target) == who,
+        };
+        if word.active & bit != 0 {
+            self.active_out[who] -= 1;
+            face.prio = spi.active_prio;
+        }
+        spi.holder = who as u8;
+        word.hand_over::<C>(bit, face, ctlr)
+    }
+
+    /// Takes SPI `n` back from an image of vCPU `who`.
+    pub fn take_back<C: CpuInterface>(&mut self, n: usize, who: usize, image: u64) {
+        if image & lr::ACTIVE != 0 {
+            self.each[n].active_prio = lr::priority(image);
+            self.active_out[who] += 1;
+        }
+        self.words[n / 32].take_back::<C>(1 << (n % 32), FIRST + n as u32, image);
+    }
+
     /// Makes SPI `n`, in no list register, active on vCPU `who`, or inactive.
     pub fn set_active(&mut self, n: usize, who: usize, active: bool) {
         let (word, bit) = (&mut self.words[n / 32], 1 << (n % 32));
@@ -147,6 +180,7 @@ impl Spis {
         }
         word.active ^= bit;
         if active {
+            self.each[n].active_prio = self.each[n].prio;
             self.each[n].holder = who as u8;
             self.active_out[who] += 1;
         } else if let Some(count) = self.active_out.get_mut(usize::from(self.each[n].holder)) {

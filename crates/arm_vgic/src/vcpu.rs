@@ -5,7 +5,9 @@ use core::sync::atomic::{AtomicBool, AtomicU32};
 
 use spin::Mutex;
 
-use crate::irq::IrqWord;
+use crate::CpuInterface;
+use crate::irq::{Face, IrqWord};
+use crate::regs::lr;
 
 /// No interrupt.
 pub(crate) const EMPTY: u16 = u16::MAX;
@@ -52,6 +54,9 @@ impl Vcpu {
 pub(crate) struct Bank {
     pub irqs: IrqWord,
     pub prio: [u8; 32],
+    /// Of those active in the model: the priority they were acknowledged with, which is the one
+    /// the CPU interface drops at their EOI, whatever `prio` is now.
+    pub active_prio: [u8; 32],
     /// The physical PPI of each linked one.
     pub pintid: [u8; 32],
     /// Linked PPIs whose physical state the vCPU's CPU has to bring in line.
@@ -85,6 +90,7 @@ impl Bank {
         let mut bank = Self {
             irqs: IrqWord::default(),
             prio: [0; 32],
+            active_prio: [0; 32],
             pintid: [0; 32],
             dirty: 0,
             dirty_pending: 0,
@@ -108,6 +114,7 @@ impl Bank {
             ..IrqWord::default()
         };
         self.prio = [0; 32];
+        self.active_prio = [0; 32];
         self.dirty = 0;
         self.dirty_pending = 0;
         self.slots = [EMPTY; 16];
@@ -129,9 +136,30 @@ impl Bank {
 
     /// Moves private interrupt `intid` (below 32) into an image.
     #[inline]
-    pub fn image<C: crate::CpuInterface>(&mut self, intid: u32, ctlr: u32) -> u64 {
+    pub fn hand_over<C: CpuInterface>(&mut self, intid: u32, ctlr: u32) -> u64 {
         let i = (intid % 32) as usize;
-        let (pintid, prio) = (u32::from(self.pintid[i]), self.prio[i]);
-        self.irqs.hand_over::<C>(1 << i, intid, pintid, prio, ctlr)
+        let active = self.irqs.active >> i & 1 != 0;
+        let face = Face {
+            intid,
+            pintid: self.pintid[i].into(),
+            prio: if active {
+                self.active_prio[i]
+            } else {
+                self.prio[i]
+            },
+            together: self.active_prio[i] == self.prio[i],
+        };
+        self.irqs.hand_over::<C>(1 << i, face, ctlr)
+    }
+
+    /// Takes private interrupt `intid` back from an image.
+    #[inline]
+    pub fn take_back<C: CpuInterface>(&mut self, intid: u32, image: u64) {
+        let i = (intid % 32) as usize;
+        if image & lr::ACTIVE != 0 {
+            self.active_prio[i] = lr::priority(image);
+        }
+        self.irqs
+            .take_back::<C>(1 << i, u32::from(self.pintid[i]), image);
     }
 }

@@ -118,7 +118,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
             offer_pending(&mut picked, i, bank.prio[i as usize], group1);
         }
         for i in bits(bank.irqs.active) {
-            picked.offer(rank(i, bank.prio[i as usize], 0));
+            picked.offer(rank(i, bank.active_prio[i as usize], 0));
         }
         for w in bits(v.spi_words.load(Ordering::Relaxed)) {
             for b in bits(spis.queues[me][w as usize]) {
@@ -166,8 +166,12 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
             return;
         }
         C::write_hcr(hcr & !hcr::EOICOUNT);
+        if C::has_tdir() && C::read_vmcr() & vmcr::VEOIM != 0 {
+            // Every deactivation trapped. Some CPUs count EOIs, which only drop the priority.
+            return;
+        }
         for _ in 0..count {
-            let private = bits(bank.irqs.active).map(|i| rank(i, bank.prio[i as usize], 0));
+            let private = bits(bank.irqs.active).map(|i| rank(i, bank.active_prio[i as usize], 0));
             let mut best = private.min().unwrap_or(u32::MAX);
             for_active_spis(spis, me, |n, prio| {
                 best = best.min(rank(FIRST + n as u32, prio, 0));
@@ -202,7 +206,7 @@ fn for_active_spis(spis: &Spis, me: usize, mut f: impl FnMut(usize, u8)) {
         for b in bits(word.active) {
             let n = w * 32 + b as usize;
             if usize::from(spis.each[n].holder) == me {
-                f(n, spis.each[n].prio);
+                f(n, spis.each[n].active_prio);
             }
         }
     }

@@ -15,7 +15,7 @@ const CTLR_FIXED: u32 = 1 << 4 | 1 << 6;
 fn router(offset: u64) -> Option<u32> {
     (0x6100..0x8000)
         .contains(&offset)
-        .then_some((offset as u32 - 0x6000) / 8)
+        .then(|| (offset as u32 - 0x6000) / 8)
 }
 
 impl<C: CpuInterface, N: Notify> Vgic<C, N> {

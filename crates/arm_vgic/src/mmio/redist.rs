@@ -134,6 +134,11 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
             }
             // What was sent before counts as pending before.
             drain_inbox(v, bank);
+            if reg == BitReg::SetActive {
+                for b in bits(value & !bank.irqs.active) {
+                    bank.active_prio[b as usize] = bank.prio[b as usize];
+                }
+            }
             bank.irqs.write_bits(reg, value);
             if reg == BitReg::Group {
                 v.group1.store(bank.irqs.group1, Ordering::Relaxed);
