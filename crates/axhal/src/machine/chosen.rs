@@ -1,14 +1,6 @@
 //! `/chosen`, what the boot loader passes on: Devicetree Specification 0.4, section 3.6.
 
-use arrayvec::ArrayString;
-
 use super::{Fdt, Interrupt, MachineError, Region};
-
-/// The longest command line, in bytes: that of arm64 Linux.
-const MAX_BOOTARGS: usize = 2048;
-
-/// The command line.
-pub type Bootargs = ArrayString<MAX_BOOTARGS>;
 
 /// A PL011 to write to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,18 +12,15 @@ pub struct Console {
 }
 
 /// The command line; empty if there is none.
-pub(super) fn bootargs(fdt: &Fdt<'_>) -> Result<Bootargs, MachineError> {
+pub fn bootargs<'a>(fdt: &Fdt<'a>) -> Result<&'a str, MachineError> {
     let Some(chosen) = fdt.find("/chosen") else {
-        return Ok(Bootargs::new());
+        return Ok("");
     };
-    let Some(value) = chosen.property("bootargs") else {
-        return Ok(Bootargs::new());
-    };
-    let bad = chosen.bad_length("bootargs", value.len());
-    match chosen.string("bootargs") {
-        Some(args) => Bootargs::from(args).map_err(|_| bad),
-        None if value.is_empty() => Ok(Bootargs::new()),
-        None => Err(bad),
+    match chosen.property("bootargs") {
+        None | Some([]) => Ok(""),
+        Some(value) => chosen
+            .string("bootargs")
+            .ok_or(chosen.bad_length("bootargs", value.len())),
     }
 }
 
@@ -89,6 +78,14 @@ pub fn console(fdt: &Fdt<'_>) -> Result<Option<Console>, MachineError> {
         node: node.offset(),
         property: "reg",
     })?;
+    // A PL011 takes a page, and starts on one.
+    if !regs.base.is_multiple_of(0x1000) {
+        return Err(MachineError::Value {
+            node: node.offset(),
+            property: "reg",
+            value: regs.base,
+        });
+    }
     let interrupt = node.interrupts().ok().and_then(|all| all.first().copied());
     Ok(Some(Console { regs, interrupt }))
 }

@@ -57,9 +57,15 @@ pub struct Property<'a> {
 
 /// One token of the structure block (section 5.4.1). NOPs are skipped.
 enum Token<'a> {
-    Begin { name: &'a str },
+    Begin {
+        name: &'a [u8],
+    },
     End,
-    Prop(Property<'a>),
+    /// The name is at an offset of the strings block.
+    Prop {
+        name: usize,
+        value: &'a [u8],
+    },
     Finish,
 }
 
@@ -75,19 +81,23 @@ fn be64(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_be_bytes(*word))
 }
 
-/// The NUL-terminated name at `at`. Without a slash: that would make paths ambiguous.
-fn name(bytes: &[u8], at: usize) -> Option<&str> {
+/// The NUL-terminated string at `at`.
+fn string(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let tail = bytes.get(at..)?;
     let head = tail.get(..tail.len().min(MAX_NAME + 1))?;
-    let len = head.iter().position(|&byte| byte == 0)?;
-    let name = head.get(..len)?;
-    if !name
+    head.get(..head.iter().position(|&byte| byte == 0)?)
+}
+
+/// Whether this can be a name. A slash would make paths ambiguous.
+fn is_name(bytes: &[u8]) -> bool {
+    bytes
         .iter()
         .all(|&byte| byte.is_ascii_graphic() && byte != b'/')
-    {
-        return None;
-    }
-    core::str::from_utf8(name).ok()
+}
+
+/// A name that [`is_name`] as text.
+fn text(name: &[u8]) -> &str {
+    core::str::from_utf8(name).unwrap_or_default()
 }
 
 /// The length in bytes of a blob that starts with `header`, so that a loader's pointer can be
@@ -168,14 +178,20 @@ impl<'a> Fdt<'a> {
             };
             match self.token(&mut at).ok_or(bad)? {
                 Token::Begin { name } => {
-                    if (depth == 0) != name.is_empty() || depth == MAX_DEPTH {
+                    let root = depth == 0;
+                    if root != name.is_empty() || !is_name(name) || depth == MAX_DEPTH {
                         return Err(bad);
                     }
                     depth += 1;
                     properties_allowed = true;
                 }
-                Token::Prop(_) if properties_allowed => {}
-                Token::Prop(_) | Token::Finish => return Err(bad),
+                Token::Prop { name, .. } => {
+                    let name = string(self.strings, name).ok_or(bad)?;
+                    if !properties_allowed || name.is_empty() || !is_name(name) {
+                        return Err(bad);
+                    }
+                }
+                Token::Finish => return Err(bad),
                 Token::End if depth > 1 => {
                     depth -= 1;
                     properties_allowed = false;
@@ -201,7 +217,7 @@ impl<'a> Fdt<'a> {
         let start = *at + 4;
         match be32(bytes, *at)? {
             BEGIN_NODE => {
-                let name = name(bytes, start)?;
+                let name = string(bytes, start)?;
                 *at = (start + name.len() + 1).next_multiple_of(4);
                 Some(Token::Begin { name })
             }
@@ -211,10 +227,10 @@ impl<'a> Fdt<'a> {
             }
             PROP => {
                 let len = be32(bytes, start)? as usize;
-                let name = name(self.strings, be32(bytes, start + 4)? as usize)?;
+                let name = be32(bytes, start + 4)? as usize;
                 let value = bytes.get(start + 8..)?.get(..len)?;
                 *at = (start + 8 + len).next_multiple_of(4);
-                (!name.is_empty()).then_some(Token::Prop(Property { name, value }))
+                Some(Token::Prop { name, value })
             }
             END => {
                 *at = start;
@@ -269,7 +285,7 @@ impl<'a> Fdt<'a> {
     /// The first enabled node that is compatible with one of `names`.
     pub fn compatible(&self, names: &[&str]) -> Option<Node<'a>> {
         self.nodes()
-            .find(|node| node.is_enabled() && names.iter().any(|name| node.is_compatible(name)))
+            .find(|node| node.is_compatible_with_any(names) && node.is_enabled())
     }
 
     /// The node that has this phandle.
@@ -305,7 +321,7 @@ impl<'a> Iterator for Nodes<'a> {
                 Token::End => {
                     self.node.path.pop();
                 }
-                Token::Prop(_) => {}
+                Token::Prop { .. } => {}
                 Token::Finish => return None,
             }
         }
@@ -324,7 +340,10 @@ impl<'a> Iterator for Properties<'a> {
 
     fn next(&mut self) -> Option<Property<'a>> {
         match self.fdt.token(&mut self.at)? {
-            Token::Prop(property) => Some(property),
+            Token::Prop { name, value } => {
+                let name = text(string(self.fdt.strings, name)?);
+                Some(Property { name, value })
+            }
             _ => None,
         }
     }
@@ -349,7 +368,7 @@ impl<'a> Node<'a> {
     pub fn name(&self) -> &'a str {
         let mut at = self.start();
         match self.fdt.token(&mut at) {
-            Some(Token::Begin { name }) => name,
+            Some(Token::Begin { name }) => text(name),
             _ => "",
         }
     }
@@ -375,8 +394,15 @@ impl<'a> Node<'a> {
 
     /// The value of a property.
     pub fn property(&self, name: &str) -> Option<&'a [u8]> {
-        let found = self.properties().find(|property| property.name == name)?;
-        Some(found.value)
+        let mut at = self.properties().at;
+        while let Token::Prop { name: is, value } = self.fdt.token(&mut at)? {
+            // Compares without looking for the end of each name first.
+            let is = self.fdt.strings.get(is..)?;
+            if let Some([0, ..]) = is.strip_prefix(name.as_bytes()) {
+                return Some(value);
+            }
+        }
+        None
     }
 
     /// All nodes below it, parents before their children.
@@ -436,7 +462,15 @@ impl<'a> Node<'a> {
 
     /// Whether its `compatible` has this string.
     pub fn is_compatible(&self, with: &str) -> bool {
-        self.strings("compatible").any(|name| name == with)
+        self.is_compatible_with_any(&[with])
+    }
+
+    fn is_compatible_with_any(&self, names: &[&str]) -> bool {
+        let mut strings = self
+            .property("compatible")
+            .unwrap_or_default()
+            .split(|&byte| byte == 0);
+        strings.any(|string| names.iter().any(|name| name.as_bytes() == string))
     }
 
     /// Whether its `status` says that it may be used: section 2.3.4.

@@ -17,7 +17,7 @@ mod regs;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use chosen::{Bootargs, Console, console};
+pub use chosen::{Console, bootargs, console};
 pub use cpus::{Cpu, Cpus, EnableMethod, MAX_CPUS};
 pub use device::DmaFacts;
 pub use error::MachineError;
@@ -29,7 +29,7 @@ pub use regs::{MAX_REGS, Region};
 
 use arrayvec::ArrayVec;
 
-/// A machine, as its device tree describes it.
+/// A machine, as its device tree describes it. Its command line is read by [`bootargs`].
 #[derive(Clone, Debug)]
 pub struct Machine {
     /// Its CPUs.
@@ -38,8 +38,6 @@ pub struct Machine {
     pub memory: ArrayVec<Region, MAX_BANKS>,
     /// RAM that isn't ours to use. May overlap, and may lie outside of `memory`.
     pub reserved: ArrayVec<Reservation, MAX_RESERVATIONS>,
-    /// The command line.
-    pub bootargs: Bootargs,
     /// The ramdisk handed over by the boot loader.
     pub initrd: Option<Region>,
     /// The console of `/chosen/stdout-path`.
@@ -59,7 +57,6 @@ impl Machine {
             cpus: cpus::read(fdt)?,
             memory: memory::banks(fdt)?,
             reserved: memory::reservations(fdt)?,
-            bootargs: chosen::bootargs(fdt)?,
             initrd: chosen::initrd(fdt)?,
             console: console(fdt)?,
             gic: platform::gic(fdt)?,

@@ -6,7 +6,7 @@ use arrayvec::ArrayVec;
 use super::{MachineError, fdt::Node};
 
 /// The most register ranges that a device may have here.
-pub const MAX_REGS: usize = 32;
+pub const MAX_REGS: usize = 16;
 /// The most entries that a bus's `ranges` may have here. It bounds the work of a translation.
 const MAX_RANGES: usize = 256;
 
