@@ -18,6 +18,8 @@ use crate::{arch, console, cpu, power};
 pub struct BootInfo {
     /// The machine.
     pub machine: Machine,
+    /// The command line; empty if there is none.
+    pub bootargs: &'static str,
     /// The memory the image takes, embedded bundle and .bss included.
     pub image: Region,
     /// The memory of the device tree.
@@ -183,7 +185,7 @@ fn early_console(tree: &Fdt<'_>) {
     }
 }
 
-fn prepare(pa: PhysAddr, blob: &'static [u8], tree: &Fdt<'_>) -> Result<BootInfo, BootError> {
+fn prepare(pa: PhysAddr, blob: &'static [u8], tree: &Fdt<'static>) -> Result<BootInfo, BootError> {
     let machine = Machine::new(tree)?;
     let mpidr = arch::cpu::mpidr();
     if !cpu::init_boot_cpu(machine.cpus.list.iter().map(|cpu| cpu.mpidr))? {
@@ -205,6 +207,7 @@ fn prepare(pa: PhysAddr, blob: &'static [u8], tree: &Fdt<'_>) -> Result<BootInfo
     let initrd = machine.initrd;
     Ok(BootInfo {
         machine,
+        bootargs: machine::bootargs(tree)?,
         image,
         fdt_region,
         fdt: blob,

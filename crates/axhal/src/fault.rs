@@ -12,6 +12,8 @@ use crate::{arch, console, cpu, power};
 
 /// The CPU that reports, plus one.
 static REPORTER: AtomicUsize = AtomicUsize::new(0);
+/// How many faults came while one was reported.
+static AGAIN: AtomicUsize = AtomicUsize::new(0);
 /// The inter-processor interrupt that stops the other CPUs, to be enabled on each of them. The
 /// answer to it is [`park_if_stopping`](crate::park_if_stopping).
 pub const STOP_SGI: u32 = 15;
@@ -42,11 +44,12 @@ pub(crate) fn stop(what: impl FnOnce(), first: Option<usize>, frame: usize) -> !
             arch::stop_others();
             report(what, first, frame);
         }
-        Err(other) if other == me => {
-            console::write(format_args!(
+        Err(other) if other == me => match AGAIN.fetch_add(1, Ordering::Relaxed) {
+            0 => console::write(format_args!(
                 "\naxhv: another fault while reporting this one\n"
-            ));
-        }
+            )),
+            _ => power::park(),
+        },
         Err(_) => power::park(),
     }
     console::write(format_args!("axhv: panic\n"));

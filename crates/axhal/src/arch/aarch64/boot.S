@@ -222,6 +222,8 @@ init_el:
     mov     x0, #0xf                    // ICC_SRE_EL2: SRE, DFB, DIB, Enable
     msr     s3_4_c12_c9_5, x0
     isb
+    mrs     x0, s3_4_c12_c9_5
+    tbz     x0, #0, 1f                  // EL3 keeps them to itself
     msr     s3_4_c12_c11_0, xzr         // ICH_HCR_EL2
 1:  mrs     x0, s3_0_c0_c7_3            // ID_AA64MMFR3_EL1
     ubfx    x1, x0, #0, #4              // TCRX

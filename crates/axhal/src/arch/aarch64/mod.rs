@@ -12,8 +12,10 @@ pub mod trap;
 
 /// Interrupts all other CPUs, so that they see that the hypervisor stops.
 pub fn stop_others() {
-    // ID_AA64PFR0_EL1.GIC: the system registers are there, and boot code has enabled them.
-    if regs::read!("id_aa64pfr0_el1") >> 24 & 0xf != 0 {
+    // ID_AA64PFR0_EL1.GIC: the system registers are there; ICC_SRE_EL2.SRE: boot code could enable
+    // them.
+    let there = regs::read!("id_aa64pfr0_el1") >> 24 & 0xf != 0;
+    if there && regs::read!("icc_sre_el2") & 1 != 0 {
         // ICC_SGI1R_EL1: IRM, all CPUs but this one; INTID.
         let sgi = 1u64 << 40 | u64::from(crate::STOP_SGI) << 24;
         // SAFETY: an interrupt to other CPUs; what they do then is sound.
