@@ -4,10 +4,12 @@ use core::ptr::{NonNull, null_mut};
 
 use crate::list::{Entry, List};
 use crate::policy::{Place, Policy, Run};
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering, SpinLock};
+use crate::sync::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Deadline, Ordering, SpinLock,
+};
 use crate::task::Task;
 use crate::timer::{Timer, TimerQueue};
-use crate::{NEVER, Platform};
+use crate::{MAX_CPUS, NEVER, Platform};
 
 /// Why a CPU looks for another task.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,21 +49,29 @@ pub(crate) struct Cpu<P: Platform> {
     /// The task this CPU has just switched away from: used by this CPU only.
     pub(crate) previous: AtomicPtr<Task<P>>,
     /// When the current task's slice ends. Written under the run-queue lock.
-    pub(crate) slice_end: AtomicU64,
+    pub(crate) slice_end: Deadline,
     /// The earliest timer. Written under the timer lock.
-    pub(crate) first_deadline: AtomicU64,
+    pub(crate) first_deadline: Deadline,
     /// What the hardware was told: used by this CPU only.
-    pub(crate) programmed: AtomicU64,
+    pub(crate) programmed: Deadline,
     /// The timer whose callback runs.
     pub(crate) firing: AtomicPtr<Timer<P>>,
     pub(crate) queue: SpinLock<RunQueue<P>>,
     pub(crate) timers: SpinLock<TimerQueue<P>>,
-    pub(crate) id: usize,
+    /// Its number, once tasks may be placed here: 0 until `init_cpu`.
+    pub(crate) id: AtomicUsize,
+}
+
+/// The number of this CPU, in range.
+#[inline]
+pub(crate) fn this_id<P: Platform>() -> usize {
+    // In range by `Platform`'s contract; the compiler sees it, too, and checks no index.
+    P::cpu() % MAX_CPUS
 }
 
 impl<P: Platform> Cpu<P> {
     const_fn! {
-        pub(crate) fn new(id: usize) -> Self {
+        pub(crate) fn new() -> Self {
             Self {
                 need_resched: AtomicBool::new(false),
                 has_strays: AtomicBool::new(false),
@@ -69,9 +79,9 @@ impl<P: Platform> Cpu<P> {
                 queued: AtomicU32::new(0),
                 current: AtomicPtr::new(null_mut()),
                 previous: AtomicPtr::new(null_mut()),
-                slice_end: AtomicU64::new(NEVER),
-                first_deadline: AtomicU64::new(NEVER),
-                programmed: AtomicU64::new(NEVER),
+                slice_end: Deadline::never(),
+                first_deadline: Deadline::never(),
+                programmed: Deadline::never(),
                 firing: AtomicPtr::new(null_mut()),
                 queue: SpinLock::new(RunQueue {
                     policy: P::Policy::EMPTY,
@@ -80,14 +90,14 @@ impl<P: Platform> Cpu<P> {
                     slice: 0,
                 }),
                 timers: SpinLock::new(List::new()),
-                id,
+                id: AtomicUsize::new(0),
             }
         }
     }
 
     #[inline]
     pub(crate) fn id(&self) -> usize {
-        self.id
+        self.id.load(Ordering::Relaxed)
     }
 
     /// The task that runs here. Stays valid on this CPU while it is current, on others while they
@@ -102,16 +112,16 @@ impl<P: Platform> Cpu<P> {
 
     /// The time of the next timer interrupt. A slice that is over doesn't count: the switch is due.
     pub(crate) fn deadline(&self) -> u64 {
-        let first = self.first_deadline.load(Ordering::Relaxed);
+        let first = self.first_deadline.get();
         if self.need_resched.load(Ordering::Relaxed) {
             return first;
         }
-        first.min(self.slice_end.load(Ordering::Relaxed))
+        first.min(self.slice_end.get())
     }
 
     /// Notes what is left of a task's slice, and says where it goes in the queue.
     pub(crate) fn charge(&self, task: &Task<P>, why: Leave) -> Place {
-        let end = self.slice_end.load(Ordering::Relaxed);
+        let end = self.slice_end.get();
         let left = match why {
             Leave::Preempt if end == NEVER => NEVER,
             Leave::Preempt => end.saturating_sub(P::now()),
@@ -125,12 +135,12 @@ impl<P: Platform> Cpu<P> {
 
     /// Adds a task to this CPU's queue, or to its strays if it may not run here: `false` then.
     pub(crate) fn add(&self, queue: &mut RunQueue<P>, task: Entry<Task<P>>, place: Place) -> bool {
-        if !task.affinity().contains(self.id) {
+        if !task.affinity().contains(self.id()) {
             self.add_stray(queue, task);
             return false;
         }
         queue.policy.enqueue(task, place);
-        task.set_queued_on(Some(self.id));
+        task.set_queued_on(Some(self.id()));
         self.count(1);
         true
     }
@@ -171,7 +181,7 @@ impl<P: Platform> Cpu<P> {
         while let Some(task) = queue.policy.pick_next() {
             task.set_queued_on(None);
             self.count(u32::MAX);
-            if task.affinity().contains(self.id) {
+            if task.affinity().contains(self.id()) {
                 return task;
             }
             self.add_stray(queue, task);
@@ -188,6 +198,6 @@ impl<P: Platform> Cpu<P> {
             let ticks = if left == 0 { queue.slice } else { left };
             P::now().saturating_add(ticks)
         };
-        self.slice_end.store(end, Ordering::Relaxed);
+        self.slice_end.set(end);
     }
 }

@@ -80,11 +80,10 @@ impl<P: Platform> Scheduler<P> {
             cpu.level
                 .store(level.max(task.priority_level()), Ordering::Relaxed);
             cpu.ask()
-        } else if cpu.slice_end.load(Ordering::Relaxed) == NEVER && queue.policy.contended(&current)
-        {
+        } else if cpu.slice_end.get() == NEVER && queue.policy.contended(&current) {
             // The current task had the CPU for itself, without a slice.
             let end = P::now().saturating_add(queue.slice);
-            cpu.slice_end.store(end, Ordering::Relaxed);
+            cpu.slice_end.set(end);
             true
         } else {
             false

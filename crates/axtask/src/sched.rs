@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::ptr::{NonNull, null_mut};
 
-use crate::cpu::{Cpu, Leave};
+use crate::cpu::{Cpu, Leave, this_id};
 use crate::list::Entry;
 use crate::policy::Policy;
 use crate::sync::{AtomicU64, Ordering};
@@ -31,14 +31,8 @@ impl<P: Platform> Scheduler<P> {
     /// No CPU runs yet.
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        let mut cpus = [const { Cpu::new(0) }; MAX_CPUS];
-        let mut id = 0;
-        while id < MAX_CPUS {
-            cpus[id].id = id;
-            id += 1;
-        }
         Self {
-            cpus,
+            cpus: [const { Cpu::new() }; MAX_CPUS],
             online: AtomicU64::new(0),
         }
     }
@@ -47,20 +41,19 @@ impl<P: Platform> Scheduler<P> {
     #[cfg(loom)]
     pub fn new() -> Self {
         Self {
-            cpus: core::array::from_fn(Cpu::new),
+            cpus: core::array::from_fn(|_| Cpu::new()),
             online: AtomicU64::new(0),
         }
     }
 
     #[inline]
     pub(crate) fn cpu(&self, id: usize) -> &Cpu<P> {
-        // In range by `Platform`'s contract; the mask spares the check.
         &self.cpus[id % MAX_CPUS]
     }
 
     #[inline]
     pub(crate) fn this_cpu(&self) -> &Cpu<P> {
-        self.cpu(P::cpu())
+        self.cpu(this_id::<P>())
     }
 
     #[inline]
@@ -76,23 +69,24 @@ impl<P: Platform> Scheduler<P> {
     /// Makes what runs on this CPU its idle task, carrying `data`; from now on tasks may be placed
     /// here. Once per CPU; it then does what is left to do and calls [`run_idle`](Self::run_idle).
     pub fn init_cpu(&'static self, data: P::Data) {
-        let cpu = self.this_cpu();
-        if self.online().contains(cpu.id) {
+        let (cpu, id) = (self.this_cpu(), this_id::<P>());
+        if self.online().contains(id) {
             return;
         }
         let config = TaskConfig {
             name: TaskName::new("idle"),
             priority: 0,
-            affinity: CpuMask::single(cpu.id),
+            affinity: CpuMask::single(id),
             data,
         };
         let idle = self.adopt(Task::new(self, config, None));
         let mut queue = cpu.queue.lock();
+        cpu.id.store(id, Ordering::Relaxed);
         queue.slice = P::ticks(P::Policy::SLICE_NS).max(1);
         queue.idle = Some(idle);
         cpu.current.store(idle.as_ptr(), Ordering::Relaxed);
         drop(queue);
-        self.online.fetch_or(1 << cpu.id, Ordering::Release);
+        self.online.fetch_or(1 << id, Ordering::Release);
     }
 
     /// The idle task's loop: waits for interrupts while there is nothing to run.
@@ -227,7 +221,7 @@ impl<P: Platform> Scheduler<P> {
         let cpu = self.this_cpu();
         let now = P::now();
         self.fire_timers(cpu, now);
-        if cpu.slice_end.load(Ordering::Relaxed) <= now {
+        if cpu.slice_end.get() <= now {
             let queue = cpu.queue.lock();
             if cpu
                 .current()
@@ -235,12 +229,12 @@ impl<P: Platform> Scheduler<P> {
             {
                 cpu.need_resched.store(true, Ordering::Relaxed);
             } else {
-                cpu.slice_end.store(NEVER, Ordering::Relaxed);
+                cpu.slice_end.set(NEVER);
             }
         }
         // What it was told has come; the interrupt's line stays high until it is told anew.
         let deadline = cpu.deadline();
-        cpu.programmed.store(deadline, Ordering::Relaxed);
+        cpu.programmed.set(deadline);
         P::set_timer((deadline != NEVER).then_some(deadline));
     }
 
@@ -255,8 +249,8 @@ impl<P: Platform> Scheduler<P> {
     #[inline]
     pub(crate) fn program(&self, cpu: &Cpu<P>) {
         let deadline = cpu.deadline();
-        if cpu.programmed.load(Ordering::Relaxed) != deadline {
-            cpu.programmed.store(deadline, Ordering::Relaxed);
+        if cpu.programmed.get() != deadline {
+            cpu.programmed.set(deadline);
             P::set_timer((deadline != NEVER).then_some(deadline));
         }
     }
@@ -281,7 +275,7 @@ impl<P: Platform> Scheduler<P> {
         cpu.level.store(next.priority_level(), Ordering::Relaxed);
         if next != prev {
             next.on_cpu.enter();
-            next.cpu.store(cpu.id, Ordering::Relaxed);
+            next.cpu.store(cpu.id(), Ordering::Relaxed);
             cpu.current.store(next.as_ptr(), Ordering::Relaxed);
         }
         drop(queue);

@@ -1,5 +1,18 @@
 //! Locks and atomics: those of the CPU, or loom's.
 
+use crate::NEVER;
+
+/// A constructor that is `const`, so that statics can be made with it, but under loom, whose locks
+/// and atomics can't be made at compile time.
+macro_rules! const_fn {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty $body:block) => {
+        #[cfg(not(loom))]
+        $(#[$meta])* $vis const fn $name($($arg: $ty),*) -> $ret $body
+        #[cfg(loom)]
+        $(#[$meta])* $vis fn $name($($arg: $ty),*) -> $ret $body
+    };
+}
+
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
@@ -37,13 +50,25 @@ impl<T> SpinLock<T> {
     }
 }
 
-/// A constructor that is `const`, so that statics can be made with it, but under loom, whose locks
-/// and atomics can't be made at compile time.
-macro_rules! const_fn {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),*) -> $ret:ty $body:block) => {
-        #[cfg(not(loom))]
-        $(#[$meta])* $vis const fn $name($($arg: $ty),*) -> $ret $body
-        #[cfg(loom)]
-        $(#[$meta])* $vis fn $name($($arg: $ty),*) -> $ret $body
-    };
+/// A point in time, in ticks. `NEVER` is kept as zero, so that what holds it can be in memory that
+/// is zero at the start, and takes no room in the image.
+#[derive(Debug)]
+pub(crate) struct Deadline(AtomicU64);
+
+impl Deadline {
+    const_fn! {
+        pub(crate) fn never() -> Self {
+            Self(AtomicU64::new(!NEVER))
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        !self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, time: u64) {
+        self.0.store(!time, Ordering::Relaxed);
+    }
 }

@@ -5,9 +5,9 @@ use core::marker::PhantomPinned;
 use core::pin::Pin;
 use core::ptr::{NonNull, null_mut};
 
-use crate::cpu::Cpu;
+use crate::cpu::{Cpu, this_id};
 use crate::list::{Entry, Link, Linked, List};
-use crate::sync::{AtomicU64, AtomicUsize, Ordering, relax};
+use crate::sync::{AtomicUsize, Deadline, Ordering, relax};
 use crate::{NEVER, Platform, Scheduler};
 
 /// Not in any CPU's queue.
@@ -27,7 +27,7 @@ pub struct Timer<P: Platform> {
     callback: fn(usize),
     arg: usize,
     /// Written under the lock of the queue it is in.
-    deadline: AtomicU64,
+    deadline: Deadline,
     /// The CPU in whose queue it is, or `IDLE`. Changed under the lock of that queue.
     home: AtomicUsize,
     /// The CPU that called back last, or `IDLE`.
@@ -51,7 +51,7 @@ impl<P: Platform> Timer<P> {
             scheduler,
             callback,
             arg,
-            deadline: AtomicU64::new(NEVER),
+            deadline: Deadline::never(),
             home: AtomicUsize::new(IDLE),
             fired_on: AtomicUsize::new(IDLE),
             link: Link::new(),
@@ -142,10 +142,8 @@ unsafe impl<P: Platform> Linked<Timed> for Timer<P> {
 impl<P: Platform> Cpu<P> {
     /// Keeps the earliest deadline where `program` finds it without the lock.
     fn note_first(&self, queue: &TimerQueue<P>) {
-        let first = queue
-            .first()
-            .map_or(NEVER, |timer| timer.deadline.load(Ordering::Relaxed));
-        self.first_deadline.store(first, Ordering::Relaxed);
+        let first = queue.first().map_or(NEVER, |timer| timer.deadline.get());
+        self.first_deadline.set(first);
     }
 }
 
@@ -163,10 +161,10 @@ impl<P: Platform> Scheduler<P> {
                 // Somebody else armed it in the meantime.
                 continue;
             }
-            timer.deadline.store(deadline, Ordering::Relaxed);
+            timer.deadline.set(deadline);
             let mut next = queue.first();
             while let Some(other) = next
-                && other.deadline.load(Ordering::Relaxed) <= deadline
+                && other.deadline.get() <= deadline
             {
                 next = queue.after(other);
             }
@@ -180,20 +178,18 @@ impl<P: Platform> Scheduler<P> {
     /// that arms itself for the past, the interrupt comes again.
     pub(crate) fn fire_timers(&self, cpu: &Cpu<P>, now: u64) {
         for _ in 0..64 {
-            if cpu.first_deadline.load(Ordering::Relaxed) > now {
+            if cpu.first_deadline.get() > now {
                 return;
             }
             let mut queue = cpu.timers.lock();
-            let due = queue
-                .first()
-                .filter(|timer| timer.deadline.load(Ordering::Relaxed) <= now);
+            let due = queue.first().filter(|timer| timer.deadline.get() <= now);
             let Some(timer) = due else {
                 return;
             };
             queue.remove(timer);
             cpu.note_first(&queue);
             cpu.firing.store(timer.as_ptr(), Ordering::Relaxed);
-            timer.fired_on.store(cpu.id(), Ordering::Relaxed);
+            timer.fired_on.store(this_id::<P>(), Ordering::Relaxed);
             // Release: who finds it idle finds `fired_on` and `firing`, too, and waits for the
             // callback before it lets the timer, or what `arg` stands for, go.
             timer.home.store(IDLE, Ordering::Release);

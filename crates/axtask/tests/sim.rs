@@ -3,6 +3,7 @@
 //! A switch changes which task is a CPU's current one and returns at once; the test decides what
 //! the current task of a CPU does next. Interrupts are recorded, and delivered by `settle`.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -470,6 +471,52 @@ fn two_wake_ups_at_once_go_to_two_cpus() {
     assert_ne!(tasks[0].cpu(), tasks[1].cpu());
     settle(sched);
     assert!((1..3).all(|cpu| current(sched, cpu) != IDLE));
+}
+
+/// Counts allocations by thread.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: it is the system's allocator, which is counted.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+#[test]
+fn only_a_spawn_allocates() {
+    let sched = machine();
+    let before = ALLOCATIONS.get();
+    let tasks = [0, 1, 2].map(|data| spawn(sched, data, 5, 0b111));
+    let timer = Arc::pin(Timer::new(sched, note, 0));
+    assert!(ALLOCATIONS.get() > before);
+    settle(sched);
+    let before = ALLOCATIONS.get();
+    for cpu in 0..CPUS {
+        on(cpu, || sched.park());
+        tasks.iter().for_each(|task| task.unpark());
+        on(cpu, || timer.as_ref().arm(u64::MAX - 1));
+        sched.set_affinity(&tasks[0], CpuMask::single(cpu)).unwrap();
+        settle(sched);
+        on(cpu, || sched.yield_now());
+        pass(SLICE);
+        settle(sched);
+    }
+    assert_eq!(ALLOCATIONS.get(), before);
 }
 
 fn note(arg: usize) {
