@@ -110,6 +110,22 @@ fn chunks_are_contiguous_and_stay_in_a_block() {
         })
         .unwrap();
     assert_eq!(next, RAM + 0x1000 + len);
+    // One mapping of 1 GiB, in pieces all the same.
+    space
+        .map(gpa(2 << 30), (2 << 30).into(), 1 << 30, MappingFlags::READ)
+        .unwrap();
+    let range = GuestPhysRange {
+        start: gpa((2 << 30) + 0x1000),
+        end: gpa(3 << 30),
+    };
+    let mut pieces = 0;
+    space
+        .for_each_chunk(range, |hpa, len| {
+            assert_eq!(hpa.as_usize() >> 21, (hpa.as_usize() + len - 1) >> 21);
+            pieces += 1;
+        })
+        .unwrap();
+    assert_eq!(pieces, 512);
 }
 
 proptest! {

@@ -34,10 +34,12 @@ fn extents(space: &Space) -> Vec<(usize, usize, usize, M)> {
     space.extents().map(numbers).collect()
 }
 
+/// Address, permissions (r, w, x), memory attributes, and the size of the page or block.
+type Walked = (u64, (bool, bool, bool), u64, u64);
+
 /// A walker written from the manual, not from the code: DDI 0487, D8 "Translation table walk" for
-/// a stage-2 walk with VTCR_EL2 and VTTBR_EL2. Returns address, permissions (r, w, x), memory
-/// attributes and the size of the page or block.
-fn hardware_walk(vtcr: u64, vttbr: u64, ipa: u64) -> Option<(u64, (bool, bool, bool), u64, u64)> {
+/// a stage-2 walk with VTCR_EL2 and VTTBR_EL2.
+fn hardware_walk(vtcr: u64, vttbr: u64, ipa: u64) -> Option<Walked> {
     let t0sz = vtcr & 0x3f;
     let mut level = match vtcr >> 6 & 3 {
         0 => 2,
@@ -229,6 +231,58 @@ fn what_is_refused_changes_nothing() {
 }
 
 #[test]
+fn splitting_breaks_before_it_makes() {
+    let mut space = space(40);
+    space.map(GIB.into(), (4 * GIB).into(), GIB, RWX).unwrap();
+    fake::with(|s| s.flushes.clear());
+    // One page in the middle: the 1 GiB block becomes 2 MiB blocks, one of them pages.
+    let page = GIB + 5 * BLOCK + 7 * PAGE;
+    space.protect(range(page, PAGE), M::READ).unwrap().flush();
+    let broken = [
+        (9, Some(range(GIB, GIB))),
+        (9, Some(range(GIB + 5 * BLOCK, BLOCK))),
+    ];
+    assert_eq!(fake::with(|s| s.flushes.clone())[..2], broken);
+    assert_eq!(
+        extents(&space),
+        [
+            (GIB, 4 * GIB, page - GIB, RWX),
+            (page, page + 3 * GIB, PAGE, M::READ),
+            (
+                page + PAGE,
+                page + PAGE + 3 * GIB,
+                2 * GIB - page - PAGE,
+                RWX
+            ),
+        ]
+    );
+    space.unmap(range(GIB + PAGE, GIB - PAGE)).unwrap().flush();
+    assert_eq!(extents(&space), [(GIB, 4 * GIB, PAGE, RWX)]);
+    assert_eq!(fake::with(|s| s.tables.len()), 3);
+}
+
+#[test]
+fn extents_end_where_either_side_jumps() {
+    let mut space = space(40);
+    for (gpa, hpa, flags) in [
+        (0, GIB, RWX),
+        (1, GIB, RWX),
+        (2, GIB + PAGE, RWX),
+        (3, GIB + 2 * PAGE, M::READ),
+    ] {
+        space
+            .map((gpa * PAGE).into(), hpa.into(), PAGE, flags)
+            .unwrap();
+    }
+    let expected = [
+        (0, GIB, PAGE, RWX),
+        (PAGE, GIB, 2 * PAGE, RWX),
+        (3 * PAGE, GIB + 2 * PAGE, PAGE, M::READ),
+    ];
+    assert_eq!(extents(&space), expected);
+}
+
+#[test]
 fn the_token_keeps_what_was_taken_out() {
     let mut space = space(40);
     space
@@ -296,6 +350,61 @@ enum Op {
     Protect(usize, usize, M),
 }
 
+/// Where an operation goes: anywhere, or at some page of the n-th extent that there is, so that
+/// blocks do get split.
+#[derive(Clone, Debug)]
+enum Place {
+    At(usize, usize),
+    Inside(prop::sample::Index, prop::sample::Index, usize),
+    After(prop::sample::Index, usize),
+}
+
+impl Place {
+    /// Address and length.
+    fn resolve(&self, space: &Space) -> (usize, usize) {
+        let extents = extents(space);
+        match self {
+            _ if extents.is_empty() => (GIB, 3 * BLOCK),
+            &Self::At(gpa, len) => (gpa, len),
+            Self::Inside(extent, page, len) => {
+                let (gpa, _, size, _) = *extent.get(&extents);
+                let offset = page.index(size / PAGE) * PAGE;
+                (gpa + offset, (*len).min(size - offset))
+            }
+            Self::After(extent, len) => {
+                let (gpa, _, size, _) = *extent.get(&extents);
+                (gpa + size, *len)
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Plan {
+    Map(Place, usize, M),
+    Unmap(Place),
+    Protect(Place, M),
+}
+
+impl Plan {
+    fn resolve(&self, space: &Space) -> Op {
+        match self {
+            Self::Map(place, hpa, flags) => {
+                let (gpa, len) = place.resolve(space);
+                Op::Map(gpa, *hpa, len, *flags)
+            }
+            Self::Unmap(place) => {
+                let (gpa, len) = place.resolve(space);
+                Op::Unmap(gpa, len)
+            }
+            Self::Protect(place, flags) => {
+                let (gpa, len) = place.resolve(space);
+                Op::Protect(gpa, len, *flags)
+            }
+        }
+    }
+}
+
 fn place() -> impl Strategy<Value = usize> {
     let near = prop_oneof![Just(0), Just(GIB), Just(2 * GIB), Just(GIB + BLOCK)];
     let step = prop_oneof![Just(PAGE), Just(BLOCK)];
@@ -320,11 +429,26 @@ fn flags() -> impl Strategy<Value = M> {
     ]
 }
 
-fn op() -> impl Strategy<Value = Op> {
+fn anywhere() -> impl Strategy<Value = Place> {
     prop_oneof![
-        3 => (place(), place(), length(), flags()).prop_map(|(g, h, l, f)| Op::Map(g, h, l, f)),
-        2 => (place(), length()).prop_map(|(g, l)| Op::Unmap(g, l)),
-        2 => (place(), length(), flags()).prop_map(|(g, l, f)| Op::Protect(g, l, f)),
+        3 => (place(), length()).prop_map(|(gpa, len)| Place::At(gpa, len)),
+        1 => (any::<prop::sample::Index>(), length()).prop_map(|(e, len)| Place::After(e, len)),
+    ]
+}
+
+fn existing() -> impl Strategy<Value = Place> {
+    let index = any::<prop::sample::Index>;
+    prop_oneof![
+        5 => (index(), index(), length()).prop_map(|(e, p, len)| Place::Inside(e, p, len)),
+        1 => anywhere(),
+    ]
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    prop_oneof![
+        3 => (anywhere(), place(), flags()).prop_map(|(p, h, f)| Plan::Map(p, h, f)),
+        2 => existing().prop_map(Plan::Unmap),
+        2 => (existing(), flags()).prop_map(|(p, f)| Plan::Protect(p, f)),
     ]
 }
 
@@ -403,11 +527,12 @@ proptest! {
     #[test]
     fn behaves_as_a_map_of_pages(
         bits in prop_oneof![Just(32u32), Just(40), Just(43), Just(48)],
-        ops in prop::collection::vec(op(), 1..24),
+        ops in prop::collection::vec(plan(), 1..24),
     ) {
         let mut space = space(bits);
         let mut model = Model::new();
-        for op in &ops {
+        for plan in &ops {
+            let op = &plan.resolve(&space);
             let expected = apply_to_model(&mut model, op);
             let done = apply(&mut space, op);
             prop_assert_eq!(done.is_ok(), expected, "{:x?}", op);
@@ -422,10 +547,11 @@ proptest! {
 
     /// Out of frames at any point: refused, nothing changed, nothing lost.
     #[test]
-    fn without_frames_nothing_happens(ops in prop::collection::vec(op(), 1..16)) {
+    fn without_frames_nothing_happens(ops in prop::collection::vec(plan(), 1..16)) {
         let mut space = space(40);
         let mut model = Model::new();
-        for op in &ops {
+        for plan in &ops {
+            let op = &plan.resolve(&space);
             let mut wanted = model.clone();
             if !apply_to_model(&mut wanted, op) {
                 continue;

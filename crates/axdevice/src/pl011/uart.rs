@@ -299,10 +299,11 @@ impl Uart {
             }
             return;
         }
-        if self.tx_level() >= self.depth() || !self.output.push(byte) {
+        if self.tx_level() >= self.depth() {
             self.lost = self.lost.saturating_add(1);
             return;
         }
+        self.output.push(byte);
         // DDI 0183, UARTTXINTR: it comes when the level passes the trigger on its way down. It
         // does so at once unless the queue is full, and filling above the trigger takes it back.
         if self.tx_level() <= self.tx_trigger() {
