@@ -36,7 +36,7 @@ macro_rules! codes {
 codes! {
     Syntax = 1, "this is not TOML";
     TooLong = 2, "the file is too long";
-    NewerFormat = 3, "the file's format is newer than this program";
+    NewerFormat = 3, "this program doesn't know the file's format";
 
     UnknownKey = 101, "unknown key";
     MissingKey = 102, "a key is missing here";

@@ -85,8 +85,13 @@ fn overlaps(kernel: &VMKernelConfig, sizes: ImageSizes, say: &mut Sink<'_>) {
         for (first, first_size, _) in loads.iter().take(n).flatten() {
             let (range, other) = ((at.value, size), (first.value, *first_size));
             if meet(range, other) {
+                let data = match (range.1, other.1) {
+                    // Sizes that aren't known say nothing.
+                    (1, 1) => Data::None,
+                    _ => Data::Ranges(range, other),
+                };
                 let overlap = Diagnostic::new(Code::ImagesOverlap, at.span);
-                say(overlap.with(Data::Ranges(range, other)).and(first.span));
+                say(overlap.with(data).and(first.span));
             }
         }
     }

@@ -13,7 +13,7 @@ pub use images::{ImageSizes, check_images};
 
 use crate::{
     At, AxVMCrateConfig, Code, Data, Diagnostic, EmulatedDeviceType, MemFlags, PassThroughTarget,
-    Span, VMBaseConfig, VMDevicesConfig, VMInterruptMode, VMKernelConfig,
+    VMBaseConfig, VMDevicesConfig, VMInterruptMode, VMKernelConfig,
     layout::{GPA_END, PAGE, inside, meet},
 };
 
@@ -155,20 +155,28 @@ fn devices(devices: &VMDevicesConfig, say: &mut Sink<'_>) -> Vec<Extent> {
         }
         good.push(device);
     }
-    for device in &devices.passthrough_devices {
-        if let PassThroughTarget::Address(passed) = &device.value.target {
-            host_range(passed.base_hpa, passed.length, device.span, say);
-        }
-    }
+    host_ranges(devices, say);
     good
 }
 
-/// A passed-through device's own address: whole pages.
-fn host_range(base: usize, length: usize, span: Span, say: &mut Sink<'_>) {
-    if !base.is_multiple_of(PAGE) || !length.is_multiple_of(PAGE) {
-        say(Diagnostic::new(Code::Misaligned, span).with(Data::Number(PAGE)));
-    } else if base.checked_add(length).is_none_or(|end| end > GPA_END) {
-        say(Diagnostic::new(Code::Overflow, span).with(Data::Range(base, length)));
+/// The passed-through devices' own addresses: whole pages, each given once.
+fn host_ranges(devices: &VMDevicesConfig, say: &mut Sink<'_>) {
+    let mut seen: Vec<Extent> = Vec::new();
+    for device in &devices.passthrough_devices {
+        let PassThroughTarget::Address(passed) = &device.value.target else {
+            continue;
+        };
+        let host = At::new((passed.base_hpa, passed.length), device.span);
+        // The length is the same as in the guest, where its faults have been found.
+        if !host.value.1.is_multiple_of(PAGE) || !range(host, say) {
+            continue;
+        }
+        if let Some(first) = seen.iter().find(|d| meet(d.value, host.value)) {
+            let data = Data::Ranges(host.value, first.value);
+            let at = Diagnostic::new(Code::DevicesOverlap, host.span);
+            say(at.with(data).and(first.span));
+        }
+        seen.push(host);
     }
 }
 
@@ -186,6 +194,7 @@ fn range(range: Extent, say: &mut Sink<'_>) -> bool {
     };
     let data = match code {
         Code::Misaligned => Data::Number(PAGE),
+        Code::EmptyRange => Data::None,
         _ => Data::Range(start, size),
     };
     say(Diagnostic::new(code, range.span).with(data));

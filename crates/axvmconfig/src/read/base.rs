@@ -2,49 +2,55 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use super::value::{Choice, NO_OLD, Reader, Table, Value, span};
+use super::value::{Choice, NO_OLD, Reader, Table, Value, Words, span};
 use crate::{At, Code, Data, Diagnostic, Span, VMBaseConfig, VMType, layout::MAX_VCPUS};
 
-static VM_TYPES: &[Choice<VMType>] = &[
-    Choice {
-        name: "rtos",
-        old: 1,
-        means: Ok(VMType::Rtos),
-    },
-    Choice {
-        name: "linux",
-        old: 2,
-        means: Ok(VMType::Linux),
-    },
-    Choice {
-        name: "host",
-        old: 0,
-        means: Err(Code::NoHostVm),
-    },
-];
+static VM_TYPES: Words<VMType> = Words {
+    list: "\"rtos\" or \"linux\"",
+    choices: &[
+        Choice {
+            name: "rtos",
+            old: 1,
+            means: Ok(VMType::Rtos),
+        },
+        Choice {
+            name: "linux",
+            old: 2,
+            means: Ok(VMType::Linux),
+        },
+        Choice {
+            name: "host",
+            old: 0,
+            means: Err(Code::NoHostVm),
+        },
+    ],
+};
 
-static GUEST_TYPES: &[Choice<()>] = &[
-    Choice {
-        name: "virtualized",
-        old: 2,
-        means: Ok(()),
-    },
-    Choice {
-        name: "passthrough",
-        old: NO_OLD,
-        means: Err(Code::NoPassAll),
-    },
-    Choice {
-        name: "",
-        old: 0,
-        means: Err(Code::NoPassAll),
-    },
-    Choice {
-        name: "",
-        old: 1,
-        means: Err(Code::NoPassAll),
-    },
-];
+static GUEST_TYPES: Words<()> = Words {
+    list: "\"virtualized\"",
+    choices: &[
+        Choice {
+            name: "virtualized",
+            old: 2,
+            means: Ok(()),
+        },
+        Choice {
+            name: "passthrough",
+            old: NO_OLD,
+            means: Err(Code::NoPassAll),
+        },
+        Choice {
+            name: "",
+            old: 0,
+            means: Err(Code::NoPassAll),
+        },
+        Choice {
+            name: "",
+            old: 1,
+            means: Err(Code::NoPassAll),
+        },
+    ],
+};
 
 /// The largest `base.id`.
 const MAX_ID: usize = 65_535;
@@ -61,7 +67,7 @@ pub(super) fn read(reader: &mut Reader, table: &Table<'_, '_>) -> VMBaseConfig {
     let name = table.get("name").and_then(|v| reader.name(v));
     let name = name.unwrap_or_else(|| At::new(format!("vm{}", id.value), id.span));
     if let Some(value) = table.get("guest_type") {
-        reader.choice(value, GUEST_TYPES);
+        reader.choice(value, &GUEST_TYPES);
     }
     let vm_type = table.get("vm_type").and_then(|v| vm_type(reader, v));
     let cpu_num = table.get("cpu_num").and_then(|v| cpu_num(reader, v));
@@ -83,10 +89,10 @@ fn vm_type(reader: &mut Reader, value: &Value<'_>) -> Option<VMType> {
         value.get_ref().as_str(),
         Some("virtualized" | "passthrough")
     ) {
-        reader.choice(value, GUEST_TYPES)?;
+        reader.choice(value, &GUEST_TYPES)?;
         return Some(VMType::default());
     }
-    reader.choice(value, VM_TYPES).map(|at| at.value)
+    reader.choice(value, &VM_TYPES).map(|at| at.value)
 }
 
 fn cpu_num(reader: &mut Reader, value: &Value<'_>) -> Option<At<usize>> {
@@ -122,7 +128,7 @@ pub(super) fn forms(reader: &mut Reader, top: &Table<'_, '_>) {
         && value.get_ref().as_integer().is_some()
     {
         let before = reader.errors();
-        reader.choice(value, GUEST_TYPES);
+        reader.choice(value, &GUEST_TYPES);
         // `vm_type = 0` has been refused as a host VM already.
         if reader.errors() > before {
             let at = span(value);

@@ -3,7 +3,10 @@
 
 mod base;
 mod devices;
+mod emulated;
 mod kernel;
+mod memory;
+mod passed;
 mod value;
 
 use alloc::vec::Vec;
@@ -17,7 +20,7 @@ use crate::{
     keys::ROOT,
 };
 #[cfg(feature = "cli")]
-pub(crate) use devices::kind_name;
+pub(crate) use emulated::kind_name;
 use value::{Reader, Table, span};
 
 /// The longest text that is read, in bytes.
@@ -66,7 +69,7 @@ fn walk(reader: &mut Reader, root: &DeTable<'_>, arch: Arch) -> AxVMCrateConfig 
     let devices = devices::read(reader, &table, arch, &base);
     let devices_sound = sound(reader, &mut seen);
     base::forms(reader, &top);
-    let memory = kernel::memory(reader, &top, arch, &devices, &mut kernel);
+    let memory = memory::read(reader, &top, arch, &devices, &mut kernel);
     let sound = Sound {
         cpus,
         memory: memory && images,

@@ -52,6 +52,12 @@ pub(super) struct Choice<T: 'static> {
     pub means: Result<T, Code>,
 }
 
+/// The words a key takes, and how a message lists them.
+pub(super) struct Words<T: 'static> {
+    pub list: &'static str,
+    pub choices: &'static [Choice<T>],
+}
+
 /// For [`Choice::old`]: there is no old code.
 pub(super) const NO_OLD: usize = usize::MAX;
 
@@ -230,11 +236,8 @@ impl Reader {
     }
 
     /// One of some words, or its old code.
-    pub fn choice<T: Copy>(
-        &mut self,
-        value: &Value<'_>,
-        choices: &'static [Choice<T>],
-    ) -> Option<At<T>> {
+    pub fn choice<T: Copy>(&mut self, value: &Value<'_>, words: &Words<T>) -> Option<At<T>> {
+        let choices = words.choices;
         let at = span(value);
         let found = match value.get_ref() {
             DeValue::String(text) => choices.iter().find(|c| c.name == text),
@@ -255,11 +258,9 @@ impl Reader {
             }
             None => {
                 let text = value.get_ref().as_str().unwrap_or("");
-                let offered = || choices.iter().filter(|c| c.means.is_ok()).map(|c| c.name);
-                let data = match nearest(text, offered()) {
-                    Some(near) => Data::Near(near),
-                    None => offered().next().map_or(Data::None, Data::Want),
-                };
+                let offered = choices.iter().filter(|c| c.means.is_ok()).map(|c| c.name);
+                let near = nearest(text, offered);
+                let data = near.map_or(Data::Want(words.list), Data::Near);
                 self.wrong(Code::UnknownName, at, data);
                 None
             }
