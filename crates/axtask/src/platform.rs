@@ -48,7 +48,8 @@ pub unsafe trait Platform: Sized + 'static {
         let _ = (prev, next);
     }
 
-    /// The number of this CPU.
+    /// The number of this CPU. A task may be on another one after a switch: assembly that reads it
+    /// must not be declared `pure`, or the compiler keeps the old number.
     fn cpu() -> usize;
 
     /// The time in ticks, the same on all CPUs.
