@@ -43,3 +43,32 @@ impl IrqLines {
         Ok(IrqLine::new(self.sink.clone(), line))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use spin::Mutex;
+
+    #[derive(Default)]
+    struct Log(Mutex<Vec<(u32, bool)>>);
+
+    impl IrqSink for Log {
+        fn set_level(&self, line: u32, asserted: bool) {
+            self.0.lock().push((line, asserted));
+        }
+
+        fn pulse(&self, _: u32) {}
+    }
+
+    #[test]
+    fn a_line_has_one_owner() {
+        let log = Arc::new(Log::default());
+        let mut lines = IrqLines::new(log.clone());
+        let uart = lines.take(33).unwrap();
+        assert_eq!(lines.take(33).err(), Some(LineTaken(33)));
+        let other = lines.take(34).unwrap();
+        other.set_level(true);
+        uart.set_level(false);
+        assert_eq!(*log.0.lock(), [(34, true), (33, false)]);
+    }
+}
