@@ -29,6 +29,7 @@ mod inject;
 mod irq;
 mod load;
 mod mmio;
+mod power;
 pub mod regs;
 mod sgi;
 mod spis;
