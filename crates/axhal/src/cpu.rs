@@ -17,9 +17,6 @@ pub use crate::machine::MAX_CPUS;
 /// Pages of a CPU's first stack, and of the one that faults are reported on.
 const STACK_PAGES: usize = 8;
 const EMERGENCY_PAGES: usize = 2;
-/// What [`PerCpu::current`] is while no vCPU runs.
-pub const NONE: usize = usize::MAX;
-
 /// What each CPU has of its own. Assembly reads the first four fields, for a CPU that starts with
 /// its caches off.
 #[derive(Debug)]
@@ -35,6 +32,7 @@ pub struct PerCpu {
     pub(crate) this: AtomicUsize,
     index: AtomicUsize,
     mpidr: AtomicUsize,
+    /// The VM's id plus one; 0 while no vCPU runs.
     vm: AtomicUsize,
     vcpu: AtomicUsize,
 }
@@ -66,14 +64,14 @@ impl PerCpu {
 
     /// The VM and vCPU it runs, for reports of faults; `None` if it runs none.
     pub fn current(&self) -> Option<(usize, usize)> {
-        let vm = self.vm.load(Ordering::Relaxed);
-        (vm != NONE).then(|| (vm, self.vcpu.load(Ordering::Relaxed)))
+        let vm = self.vm.load(Ordering::Relaxed).checked_sub(1)?;
+        Some((vm, self.vcpu.load(Ordering::Relaxed)))
     }
 
     /// Says which vCPU it runs from now on.
     #[inline]
     pub fn set_current(&self, current: Option<(usize, usize)>) {
-        let (vm, vcpu) = current.unwrap_or((NONE, NONE));
+        let (vm, vcpu) = current.map_or((0, 0), |(vm, vcpu)| (vm.wrapping_add(1), vcpu));
         self.vm.store(vm, Ordering::Relaxed);
         self.vcpu.store(vcpu, Ordering::Relaxed);
     }

@@ -2,7 +2,7 @@
 //!
 //! | virtual address | what | attributes |
 //! |---|---|---|
-//! | [`IMAGE_BASE`] | the image, 8 MiB at most: text, rodata, data, guard page, boot stack, .bss | per section |
+//! | [`IMAGE_BASE`] | the image, 8 MiB at most: text, rodata, data, 64 KiB of nothing, boot stack, .bss | per section |
 //! | [`STACKS_BASE`] | stacks, one per [`STACK_SLOT`], the rest of the slot unmapped | data |
 //! | [`WINDOWS_BASE`] | per-CPU windows onto guest RAM | data, while open |
 //! | [`READONLY_BASE`] + PA | device tree, boot bundle | read-only |

@@ -141,7 +141,7 @@ extern "C" fn secondary_rust_entry() -> ! {
     crate::cpu::started()
 }
 
-/// Is `va` in the unmapped page below the boot CPU's stack?
+/// Is `va` in the unmapped pages below the boot CPU's stack?
 pub fn is_boot_guard(va: usize) -> bool {
     ((&raw const __data_end).addr()..(&raw const __bss_start).addr()).contains(&va)
 }
