@@ -6,6 +6,7 @@ pub mod artifacts;
 pub mod log;
 pub mod machine;
 pub mod symbols;
+pub mod testguest;
 pub mod vm;
 
 /// Why a test failed, for people to read.

@@ -35,8 +35,14 @@ _start:
     .global guest_secondary_entry
 guest_secondary_entry:
     mov     x20, x0
+    mrs     x21, sctlr_el1              // as the CPU was started
+    mrs     x22, daif
+    mrs     x23, currentel
     bl      setup_cpu
     mov     x0, x20
+    mov     x1, x21
+    mov     x2, x22
+    mov     x3, x23
     bl      guest_other_cpu
     b       .
 
@@ -73,6 +79,31 @@ setup_cpu:
     isb
     ret
     .ltorg
+
+// guest_enter_user(pc, spsr, argument): runs code at a lower exception level until it takes a
+// synchronous exception; guest_exception then returns to guest_leave_user. What EL0 left in x0 is
+// the result.
+    .global guest_enter_user
+guest_enter_user:
+    stp     x19, x20, [sp, #-96]!
+    stp     x21, x22, [sp, #16]
+    stp     x23, x24, [sp, #32]
+    stp     x25, x26, [sp, #48]
+    stp     x27, x28, [sp, #64]
+    stp     x29, x30, [sp, #80]
+    msr     elr_el1, x0
+    msr     spsr_el1, x1
+    mov     x0, x2
+    eret
+    .global guest_leave_user
+guest_leave_user:
+    ldp     x21, x22, [sp, #16]
+    ldp     x23, x24, [sp, #32]
+    ldp     x25, x26, [sp, #48]
+    ldp     x27, x28, [sp, #64]
+    ldp     x29, x30, [sp, #80]
+    ldp     x19, x20, [sp], #96
+    ret
 
 // Each vector saves the general registers and where it came from, and calls guest_exception with
 // the frame and the vector's number.

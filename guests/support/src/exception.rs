@@ -53,6 +53,13 @@ pub enum Resume {
     Next = 1,
     /// At x30: for jumps to where nothing is, made by BLR.
     Link = 2,
+    /// Behind [`run_user`].
+    User = 3,
+}
+
+unsafe extern "C" {
+    fn guest_enter_user(pc: u64, spsr: u64, argument: u64) -> u64;
+    fn guest_leave_user();
 }
 
 #[derive(Default)]
@@ -77,6 +84,9 @@ static AUTO_END: AtomicBool = AtomicBool::new(true);
 /// How often each CPU took each of the first interrupts.
 static TAKEN: [[AtomicU64; 1024]; MAX] = [const { [const { AtomicU64::new(0) }; 1024] }; MAX];
 
+/// The last interrupt of group 0.
+static FAST: AtomicU64 = AtomicU64::new(0);
+
 /// Switches the UART and the first CPU's part of the interrupt controller on, and lets interrupts
 /// in.
 pub fn init() {
@@ -96,6 +106,18 @@ pub fn unmask() {
 pub fn mask() {
     // SAFETY: nothing depends on interrupts being taken.
     unsafe { core::arch::asm!("msr daifset, #2", options(nostack)) };
+}
+
+/// Lets interrupts of group 0 in.
+pub fn unmask_fast() {
+    // SAFETY: the handler keeps all registers.
+    unsafe { core::arch::asm!("msr daifclr, #1", options(nostack)) };
+}
+
+/// Keeps interrupts of group 0 out.
+pub fn mask_fast() {
+    // SAFETY: nothing depends on interrupts being taken.
+    unsafe { core::arch::asm!("msr daifset, #1", options(nostack)) };
 }
 
 /// What to call on interrupts, and whether they are ended behind it.
@@ -145,6 +167,7 @@ extern "C" fn guest_exception(frame: &mut Frame, vector: u64) {
     match vector % 4 {
         0 => fault(frame, vector),
         1 => interrupt(),
+        2 => fast_interrupt(),
         _ => fatal(frame, vector),
     }
 }
@@ -166,6 +189,36 @@ fn interrupt() {
     }
 }
 
+/// Interrupts of group 0 come as FIQ.
+fn fast_interrupt() {
+    let intid = read_sysreg!("icc_iar0_el1") as usize & 1023;
+    FAST.store(intid as u64, Ordering::SeqCst);
+    if intid < 1020 {
+        crate::write_sysreg!("icc_eoir0_el1", intid as u64);
+    }
+}
+
+/// Whether an interrupt of group 0 came since [`take_fast`].
+pub fn fast_came() -> bool {
+    FAST.load(Ordering::SeqCst) != 0
+}
+
+/// The last interrupt of group 0 since the last call, or 0.
+pub fn take_fast() -> u64 {
+    FAST.swap(0, Ordering::SeqCst)
+}
+
+/// Runs the code at `pc`, as EL0 sees it, with PSTATE `spsr` and x0 `argument`, until it takes an
+/// exception. What it left in x0, and the exception.
+pub fn run_user(pc: u64, spsr: u64, argument: u64) -> (u64, Option<Fault>) {
+    let mut result = 0;
+    let fault = catch(Resume::User, || {
+        // SAFETY: code at EL0 reaches only what it names; the function returns as a call does.
+        result = unsafe { guest_enter_user(pc, spsr, argument) };
+    });
+    (result, fault)
+}
+
 fn fault(frame: &mut Frame, vector: u64) {
     let expected = &EXPECTED[cpu()];
     let resume = expected.resume.load(Ordering::SeqCst);
@@ -184,11 +237,15 @@ fn fault(frame: &mut Frame, vector: u64) {
             slot.store(value, Ordering::SeqCst);
         }
     }
-    frame.elr = if resume == Resume::Link as usize {
-        frame.x[30]
+    if resume == Resume::User as usize {
+        frame.elr = guest_leave_user as *const () as u64;
+        // EL1 with its own stack pointer; interrupts of group 1 may come, as before.
+        frame.spsr = 0x345;
+    } else if resume == Resume::Link as usize {
+        frame.elr = frame.x[30];
     } else {
-        frame.elr + 4
-    };
+        frame.elr += 4;
+    }
 }
 
 fn fatal(frame: &Frame, vector: u64) -> ! {

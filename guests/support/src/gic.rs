@@ -103,14 +103,15 @@ pub fn init_distributor() {
     while read32(GICD) & (1 << 31) != 0 {}
 }
 
-/// Wakes this CPU's redistributor and switches its interface on: every priority passes.
+/// Wakes this CPU's redistributor and switches its interface on: SGIs and all priorities pass.
 pub fn init_cpu() {
     let base = redistributor();
     // GICR_WAKER: ProcessorSleep off, ChildrenAsleep follows.
     write32(base + 0x14, read32(base + 0x14) & !2);
     while read32(base + 0x14) & 4 != 0 {}
-    // All SGIs and PPIs in group 1, disabled, at a middle priority.
+    // All SGIs and PPIs in group 1 at a middle priority; the SGIs enabled.
     write32(base + SGI_FRAME + Bits::Group as usize, u32::MAX);
+    write32(base + SGI_FRAME + Bits::SetEnable as usize, 0xffff);
     for intid in 0..32 {
         set_priority(intid, 0xa0);
     }

@@ -3,6 +3,12 @@
 
 /// Where RAM begins.
 pub const RAM: usize = 0x4000_0000;
+/// An address whose translation needs a table that lies where no memory is.
+pub const BAD_TABLE: usize = 510 << 30;
+/// An address of normal memory where nothing is, with less than 7 GiB of RAM.
+pub const NO_MEMORY: usize = 8 << 30;
+/// An address among the devices where nothing is.
+pub const NO_DEVICE: usize = 0x0900_8000;
 /// Where EL0 sees what EL1 has at [`RAM`]; below 4 GiB, so that AArch32 reaches it.
 pub const USER_ALIAS: usize = 0xc000_0000;
 
@@ -16,6 +22,11 @@ const DEVICE: u64 = NORMAL | 1 << 2 | 3 << 53;
 /// AP[1] and PXN: EL0 may do everything.
 const USER: u64 = NORMAL | 1 << 6 | 1 << 53;
 
+/// The address by which EL0 reaches what EL1 has at `address`.
+pub fn user(address: *const ()) -> u64 {
+    (address as usize - RAM + USER_ALIAS) as u64
+}
+
 const fn identity() -> Table {
     let mut table = Table([0; 512]);
     let mut n = 0;
@@ -23,6 +34,7 @@ const fn identity() -> Table {
         table.0[n] = (n as u64) << 30 | if n == 0 { DEVICE } else { NORMAL };
         n += 1;
     }
+    table.0[BAD_TABLE >> 30] = NO_MEMORY as u64 | 3;
     table.0[USER_ALIAS >> 30] = RAM as u64 | USER;
     table
 }

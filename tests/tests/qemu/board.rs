@@ -5,8 +5,21 @@ use crate::Case;
 use axhv_tests::Failure;
 use axhv_tests::artifacts::guests;
 use axhv_tests::machine::Machine;
+use axhv_tests::testguest::verdict;
 
-pub const CASES: &[Case] = &[("board::hello", hello)];
+pub const CASES: &[Case] = &[
+    ("board::hello", hello),
+    ("board::testguest_cortex_a53", |name| {
+        testguest(name, "cortex-a53", 4)
+    }),
+    ("board::testguest_cortex_a72", |name| {
+        testguest(name, "cortex-a72", 1)
+    }),
+    ("board::testguest_neoverse_n1", |name| {
+        testguest(name, "neoverse-n1", 4)
+    }),
+    ("board::testguest_max", |name| testguest(name, "max", 4)),
+];
 
 fn hello(name: &str) -> Result<(), Failure> {
     let kernel = guests().join("hello.bin");
@@ -15,4 +28,13 @@ fn hello(name: &str) -> Result<(), Failure> {
     machine.expect("CPU 1 answered")?;
     machine.expect("hello: done")?;
     machine.finish(0).map(drop)
+}
+
+fn testguest(name: &str, cpu: &str, cpus: usize) -> Result<(), Failure> {
+    let kernel = guests().join("testguest.bin");
+    let machine = Machine::without_hypervisor(name, kernel)
+        .cpu(cpu)
+        .cpus(cpus)
+        .boot()?;
+    verdict(machine, 90)
 }
