@@ -21,13 +21,18 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
     /// now: enabled, and neither pending nor active. Its deadline is then one that ends a wait.
     pub fn ppi_can_fire(&self, vcpu: usize, intid: u32) -> bool {
         let bit = 1u32.checked_shl(intid).unwrap_or(0);
-        let Some(vcpu) = self.vcpus.get(vcpu) else { return false };
+        let Some(vcpu) = self.vcpus.get(vcpu) else {
+            return false;
+        };
         let bank = vcpu.bank.lock();
         let irqs = &bank.irqs;
         if irqs.linked & irqs.forwarded(self.ctlr()) & !irqs.active & bit == 0 {
             return false;
         }
         // A list register keeps the number of an interrupt that the guest is done with.
-        irqs.in_lr & bit == 0 || bank.slot_of(intid).is_none_or(|slot| C::read_lr(slot) & lr::STATE == 0)
+        irqs.in_lr & bit == 0
+            || bank
+                .slot_of(intid)
+                .is_none_or(|slot| C::read_lr(slot) & lr::STATE == 0)
     }
 }

@@ -333,7 +333,9 @@ pub const PASSTHROUGH: u32 = 40;
 
 /// A VM of `vcpus` vCPUs, 64 SPIs, a linked timer PPI and one passthrough SPI.
 pub fn vgic(vcpus: usize) -> Arc<FakeVgic> {
-    let affinities: Vec<u64> = (0..vcpus as u64).map(|i| i % 16 | i / 16 << 8).collect();
+    let affinities: Vec<u64> = (0..vcpus as u64)
+        .map(|i| (i % 16) | ((i / 16) << 8))
+        .collect();
     let config = Config {
         affinities: &affinities,
         spis: 64,

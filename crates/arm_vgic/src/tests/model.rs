@@ -361,7 +361,7 @@ impl World {
                 let ctlr = self.ctlr.into();
                 self.here(me, |g| g.dist_write(me, 0, 4, ctlr));
             }
-            24 if id < PASSTHROUGH && id >= 32 => {
+            24 if (32..PASSTHROUGH).contains(&id) => {
                 let me = self.someone(me);
                 let offset = 0xc00 + u64::from(id / 16 * 4);
                 let bit = 2 << (id % 16 * 2);
@@ -378,21 +378,17 @@ impl World {
             ),
             26 | 27 => self.load(v, c as usize % CPUS),
             28 => self.put(v),
-            29 | 30 => {
-                // A timer's line falls in its handler.
-                if flag || self.irq(v, TIMER).active && self.loaded(v).is_some() {
-                    self.timer[v] = flag;
-                    self.irq(v, TIMER).line = flag;
-                    if self.loaded(v).is_some() {
-                        self.here(v, |_| hw(|h| h.ppi_line = u32::from(flag) << TIMER));
-                    }
+            // A timer's line falls in its handler; so does the passthrough device's.
+            29 | 30 if flag || self.irq(v, TIMER).active && self.loaded(v).is_some() => {
+                self.timer[v] = flag;
+                self.irq(v, TIMER).line = flag;
+                if self.loaded(v).is_some() {
+                    self.here(v, |_| hw(|h| h.ppi_line = u32::from(flag) << TIMER));
                 }
             }
-            31 => {
-                if flag || self.irq(v, PASSTHROUGH).active {
-                    self.irq(v, PASSTHROUGH).line = flag;
-                    spi(PASSTHROUGH, |s| s.line = flag);
-                }
+            31 if flag || self.irq(v, PASSTHROUGH).active => {
+                self.irq(v, PASSTHROUGH).line = flag;
+                spi(PASSTHROUGH, |s| s.line = flag);
             }
             32 if self.split => {
                 let me = self.someone(me);
