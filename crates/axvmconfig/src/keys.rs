@@ -143,9 +143,17 @@ pub(crate) fn nearest(
     names
         .filter(|name| name.len() <= LONGEST)
         .map(|name| (distance(wrong.as_bytes(), name.as_bytes()), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len().min(wrong.len()) / 4)
+        .filter(|(distance, name)| {
+            *distance <= 1 + name.len().min(wrong.len()) / 5 || swapped(wrong, name)
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
+}
+
+/// Whether both have the same letters in another order.
+fn swapped(a: &str, b: &str) -> bool {
+    let count = |text: &str, letter| text.bytes().filter(|byte| *byte == letter).count();
+    a.len() == b.len() && a.bytes().all(|c| count(a, c) == count(b, c))
 }
 
 /// How many letters must be changed, inserted or removed to get from `a` to `b` (Levenshtein);

@@ -1,6 +1,9 @@
 //! Every code, with files that make the mistake on purpose: `tests/mistakes/CODE/*.toml`. Each file
 //! gives its code and no other error; what is shown is kept in `tests/snapshots`.
 
+// One range is what is meant.
+#![allow(clippy::single_range_in_vec_init)]
+
 use std::{
     fmt::Write,
     path::{Path, PathBuf},

@@ -43,7 +43,7 @@ pub(super) fn addresses(kernel: &VMKernelConfig, memory: bool, say: &mut Sink<'_
         }
         let rights = MemFlags::READ | MemFlags::EXECUTE;
         if memory && !in_memory(kernel, (entry.value, 4), rights) {
-            say(Diagnostic::new(Code::EntryOutside, entry.span));
+            say(outside(kernel, Code::EntryOutside, entry));
         }
     }
     for (at, size, align) in loads(kernel, ImageSizes::default()).into_iter().flatten() {
@@ -51,11 +51,25 @@ pub(super) fn addresses(kernel: &VMKernelConfig, memory: bool, say: &mut Sink<'_
             say(Diagnostic::new(Code::LoadMisaligned, at.span).with(Data::Number(align)));
         }
         if memory && !in_memory(kernel, (at.value, size), MemFlags::READ) {
-            say(Diagnostic::new(Code::LoadOutside, at.span));
+            say(outside(kernel, Code::LoadOutside, at));
         }
     }
     overlaps(kernel, ImageSizes::default(), say);
     pairs(kernel, say);
+}
+
+/// `address` is not in memory as it should be: with the region that is next to it.
+fn outside(kernel: &VMKernelConfig, code: Code, address: At<usize>) -> Diagnostic {
+    let diagnostic = Diagnostic::new(code, address.span);
+    let regions = kernel.memory_regions.iter();
+    let below = regions.filter(|region| region.value.gpa <= address.value);
+    let next = below.max_by_key(|region| region.value.gpa);
+    match next.or(kernel.memory_regions.first()) {
+        Some(region) => diagnostic
+            .with(Data::Range(region.value.gpa, region.value.size))
+            .and(region.span),
+        None => diagnostic,
+    }
 }
 
 /// An address needs its file, a BIOS needs its address. (A device tree is generated if there is no

@@ -1,0 +1,440 @@
+//! Properties: no text makes the parser panic; what is accepted is sound and prints as the same
+//! description; a mistake is reported where it is.
+
+use std::{ops::Range, path::Path};
+
+use axvmconfig::{
+    Arch, AxVMConfig, AxVMCrateConfig, Code, Diagnostics, MemFlags, Severity, Span,
+    VMInterruptMode, cli,
+    layout::{GICR_STRIDE, MAX_VCPUS, PAGE},
+    parse,
+};
+use proptest::prelude::*;
+
+/// Good files: those under `configs/`, and one that says everything there is to say.
+fn good() -> &'static [String] {
+    static GOOD: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
+    GOOD.get_or_init(read_good)
+}
+
+fn read_good() -> Vec<String> {
+    let configs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/vms");
+    let mut out = vec![FULL.to_owned(), CLASSIC.to_owned(), FORM08.to_owned()];
+    for arch in std::fs::read_dir(configs).unwrap() {
+        for file in std::fs::read_dir(arch.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|e| e == "toml") {
+                out.push(std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    assert!(out.len() >= 7);
+    out
+}
+
+const FULL: &str = r#"
+format = 1
+[base]
+id = 12
+name = "full"
+vm_type = "linux"
+cpu_num = 2
+phys_cpu_ids = [0x100, 0]
+phys_cpu_sets = [0b11, "0x4"]
+[kernel]
+entry_point = 0x4020_0000
+kernel_path = "../images/Image"
+kernel_load_addr = 0x4020_0000
+bios_path = "bios.bin"
+bios_load_addr = 0x4000_0000
+dtb_path = "guest.dtb"
+dtb_load_addr = 0x4800_0000
+ramdisk_path = "initrd"
+ramdisk_load_addr = 0x5000_0000
+image_location = "memory"
+boot_protocol = "direct"
+enable_bios = true
+cmdline = "console=ttyAMA0 \"quoted\""
+memory_regions = [
+    { gpa = 0x4000_0000, size = "1GiB", flags = "rx" },
+    { size = "64 KiB", flags = ["read", "write"] },
+    { gpa = "8GiB", size = 0x20_0000, map_type = "identical" },
+    [0x1_0000_0000, "2MiB", 7, "reserved"],
+]
+[devices]
+interrupt_mode = "emulated"
+emu_devices = [
+    { type = "console", name = "first", irq_id = "spi0" },
+    { type = "console", base_gpa = 0x0901_0000, irq_id = "none" },
+    ["gicr", 0x080a_0000, 0x4_0000, 0, 0x20, [2, 0x2_0000, 0]],
+    ["gicd", 0x0800_0000, 0x1_0000, 0, 0x21, []],
+]
+passthrough_devices = [
+    { name = "rtc", base_hpa = 0x0a01_0000, length = "4KiB", irq_id = 2, dma = "unprotected" },
+    ["gpio", 0x0b00_0000, 0x0903_0000, 0x1000, 7],
+    { path = "/ethernet@9050000", dma = "unprotected" },
+    ["serial1"],
+]
+passthrough_addresses = [[0x0c00_0000, 0x1_0000]]
+"#;
+
+const CLASSIC: &str = r#"
+[base]
+id = 1
+name = "linux-qemu"
+vm_type = 2
+cpu_num = 1
+phys_cpu_ids = [0]
+phys_cpu_sets = [1]
+[kernel]
+entry_point = 0x8020_0000
+image_location = "memory"
+kernel_path = "linux-arm64.bin"
+kernel_load_addr = 0x8020_0000
+dtb_load_addr = 0x8000_0000
+memory_regions = [
+    [0x8000_0000, 0x1000_0000, 0x7, 1],
+    [0x9000_0000, 0x1000_0000, 0x3, 0],
+]
+[devices]
+emu_devices = [["console", 0x0900_0000, 0x1000, 1, 2, []]]
+passthrough_devices = [["rtc", 0x0901_0000, 0x0901_0000, 0x1000, 2]]
+excluded_devices = [["/timer"]]
+interrupt_mode = "emu"
+"#;
+
+const FORM08: &str = r#"
+[base]
+id = 3
+name = "new"
+guest_type = "virtualized"
+[kernel]
+kernel_path = "Image"
+enable_bios = false
+boot_protocol = "direct"
+memory_regions = [{ gpa = 0x8000_0000, size = 0x800_0000, flags = 7, map_type = 0 }]
+[devices]
+passthrough = [{ path = "/pl031@9010000" }]
+disabled = [{ path = "/pl061@9030000" }]
+virtual = []
+"#;
+
+fn disjoint(mut ranges: Vec<Range<usize>>) -> bool {
+    ranges.sort_by_key(|range| range.start);
+    ranges.windows(2).all(|pair| pair[0].end <= pair[1].start)
+}
+
+/// What `AxVM::new` relies on.
+fn sound(config: &AxVMCrateConfig) {
+    let vm = AxVMConfig::from(config.clone());
+    assert!((1..=MAX_VCPUS).contains(&vm.cpu_num));
+    let vcpus = vm.get_vcpu_affinities_pcpu_ids();
+    assert_eq!(vcpus.len(), vm.cpu_num);
+    for (n, (vcpu, mask, affinity)) in vcpus.iter().enumerate() {
+        assert_eq!(*vcpu, n);
+        assert_ne!(*mask, Some(0));
+        assert!(vcpus[..n].iter().all(|earlier| earlier.2 != *affinity));
+    }
+    let whole = |start: usize, size: usize| {
+        assert!(size > 0 && start.is_multiple_of(PAGE) && size.is_multiple_of(PAGE));
+        start..start.checked_add(size).unwrap()
+    };
+    let regions = vm.memory_regions().iter().map(|r| whole(r.gpa, r.size));
+    let emulated = vm.emu_devices().iter().map(|d| whole(d.base_gpa, d.length));
+    let passed = vm
+        .pass_through_devices()
+        .iter()
+        .map(|d| whole(d.base_gpa, d.length));
+    assert!(disjoint(regions.chain(emulated).chain(passed).collect()));
+    let host = vm
+        .pass_through_devices()
+        .iter()
+        .map(|d| whole(d.base_hpa, d.length));
+    assert!(disjoint(host.collect()));
+    assert!(!vm.memory_regions().is_empty());
+    assert!(
+        vm.memory_regions()
+            .iter()
+            .all(|r| r.flags.contains(MemFlags::READ))
+    );
+
+    let emulated = vm.emu_devices().iter().filter_map(|d| d.irq_id);
+    let mut irqs: Vec<u32> = emulated
+        .chain(vm.pass_through_spis().iter().copied())
+        .collect();
+    let count = irqs.len();
+    irqs.sort();
+    irqs.dedup();
+    assert_eq!(irqs.len(), count);
+    assert!(irqs.iter().all(|irq| *irq < 988));
+    let controllers = vm.emu_devices().iter().filter(|d| {
+        use axvmconfig::EmulatedDeviceType::{GicDistributor, GicRedistributor};
+        if d.emu_type == GicRedistributor {
+            assert_eq!(d.length, GICR_STRIDE * vm.cpu_num);
+        }
+        matches!(d.emu_type, GicDistributor | GicRedistributor)
+    });
+    match vm.interrupt_mode() {
+        VMInterruptMode::NoIrq => assert_eq!((controllers.count(), count), (0, 0)),
+        VMInterruptMode::Emulated => assert_eq!(controllers.count(), 2),
+        VMInterruptMode::Passthrough => panic!("not offered"),
+    }
+    if vm.image_config().entry_fixed {
+        let entry = vm.bsp_entry().as_usize();
+        assert!(vm.contains_memory_range(&(entry..entry + 4)));
+    }
+    let image = vm.image_config();
+    let loads = [
+        image.kernel_load_gpa,
+        image.bios_load_gpa,
+        image.dtb_load_gpa,
+        image.ramdisk_load_gpa,
+    ];
+    for load in loads.into_iter().flatten() {
+        assert!(vm.contains_memory_range(&(load.as_usize()..load.as_usize() + 1)));
+    }
+}
+
+/// Printing and parsing gives the same description, without warnings.
+fn round_trip(config: &AxVMCrateConfig) {
+    let text = cli::to_toml(config);
+    let again = match parse(&text, Arch::Aarch64) {
+        Ok(again) => again,
+        Err(errors) => panic!("{}\n{text}", errors.0[0].line("", &text)),
+    };
+    assert_eq!(again.warnings, []);
+    let mut expected = config.clone();
+    expected.warnings.clear();
+    assert_eq!(again, expected, "{text}");
+    assert_eq!(cli::to_toml(&again), text);
+}
+
+fn errors(text: &str) -> Option<Diagnostics> {
+    match parse(text, Arch::Aarch64) {
+        Ok(config) => {
+            assert!(
+                config
+                    .warnings
+                    .iter()
+                    .all(|d| d.severity() == Severity::Warning)
+            );
+            sound(&config);
+            round_trip(&config);
+            cli::memory_map(&config);
+            None
+        }
+        Err(errors) => {
+            assert!(errors.has_errors());
+            for diagnostic in &errors.0 {
+                cli::render("file", text, diagnostic);
+                cli::json("file", text, diagnostic);
+                diagnostic.line("file", text).to_string();
+            }
+            Some(errors)
+        }
+    }
+}
+
+#[test]
+fn good_files_pass() {
+    for text in good() {
+        assert_eq!(errors(text), None, "{text}");
+    }
+}
+
+/// Words, numbers, texts and signs, as places in `text`; no space, no comment.
+fn tokens(text: &str) -> Vec<Range<usize>> {
+    let bytes = text.as_bytes();
+    let word = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || c == b'-';
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let start = at;
+        at += 1;
+        match bytes[start] {
+            b'#' => {
+                at = text[start..].find('\n').map_or(bytes.len(), |n| start + n);
+                continue;
+            }
+            b'"' => {
+                while bytes[at] != b'"' {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                at += 1;
+            }
+            c if word(c) => {
+                while bytes.get(at).is_some_and(|c| word(*c)) {
+                    at += 1;
+                }
+            }
+            c if c.is_ascii_whitespace() => continue,
+            _ => {}
+        }
+        out.push(start..at);
+    }
+    out
+}
+
+/// What a token is replaced by. (Not by a comment, which would take the rest of the line along.)
+fn replacement() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(String::new()),
+        prop::sample::select(vec![
+            "0",
+            "1",
+            "-1",
+            "7",
+            "8",
+            "9",
+            "64",
+            "0x1000",
+            "0x4000_0000",
+            "0x0900_0000",
+            "1.5",
+            "18446744073709551615",
+            "99999999999999999999",
+            "\"\"",
+            "\"/\"",
+            "\"x\"",
+            "\"512MB\"",
+            "\"4KiB\"",
+            "\"none\"",
+            "\"passthrough\"",
+            "true",
+            "[]",
+            "{}",
+            "[",
+            "]",
+            "{",
+            "}",
+            "=",
+            ",",
+            "\"",
+            "name",
+            "cpu_num",
+            "size",
+            "gpa",
+            "kernel",
+            "\n",
+            "é",
+        ])
+        .prop_map(String::from),
+        "[a-z_]{1,12}",
+        (0u64..1 << 50).prop_map(|n| n.to_string()),
+    ]
+}
+
+/// Whether a diagnostic's place, or the other one it names, is the mutated token or contains it. A
+/// place right beside it counts: a token may be gone.
+fn points_at(errors: &Diagnostics, token: &Range<usize>) -> bool {
+    let touches =
+        |span: Span| span.start as usize <= token.end + 1 && token.start <= span.end as usize + 1;
+    errors
+        .0
+        .iter()
+        .any(|d| touches(d.span) || d.other.is_some_and(touches))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 10_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn single_tokens(file: prop::sample::Index, token: prop::sample::Index, new in replacement()) {
+        let good = good();
+        let text = file.get(good);
+        let tokens = tokens(text);
+        let token = token.get(&tokens).clone();
+        let mutated = format!("{}{new}{}", &text[..token.start], &text[token.end..]);
+        if let Some(errors) = errors(&mutated) {
+            let token = token.start..token.start + new.len();
+            prop_assert!(
+                points_at(&errors, &token) || said_elsewhere(&mutated, &errors, &token),
+                "`{new}` at {token:?}: {:?}\n{mutated}", errors
+            );
+        }
+    }
+}
+
+/// The mistakes whose place is not the token itself: syntax that only shows further on (a bracket
+/// that isn't closed, say), and a key that became another key (its value is wrong then).
+fn said_elsewhere(text: &str, errors: &Diagnostics, token: &Range<usize>) -> bool {
+    let line = |at: usize| text[..at].matches('\n').count();
+    errors.0.iter().any(|d| match d.code {
+        Code::Syntax => d.span.end as usize + 1 >= token.start,
+        // Of a region that moved: the one named with it may be another now.
+        Code::EntryOutside | Code::LoadOutside => true,
+        _ => line(d.span.start as usize) == line(token.start),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_text(text in "\\PC{0,400}") {
+        errors(&text);
+    }
+
+    #[test]
+    fn toml_like(text in "(\\[?(base|kernel|devices)\\]?\n|[a-z_]{1,8} ?= ?([0-9x_]{1,9}|\"[a-z/]{0,5}\"|\\[.{0,20}\\])\n){0,20}") {
+        errors(&text);
+    }
+
+    #[test]
+    fn mutated_bytes(file: prop::sample::Index, changes in prop::collection::vec((any::<prop::sample::Index>(), 0u8..128), 1..8)) {
+        let good = good();
+        let mut bytes = file.get(good).clone().into_bytes();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(text) = String::from_utf8(bytes) {
+            errors(&text);
+        }
+    }
+
+    /// Parts of files in any order.
+    #[test]
+    fn shuffled_lines(file: prop::sample::Index, lines in prop::collection::vec(any::<prop::sample::Index>(), 0..40)) {
+        let good = good();
+        let all: Vec<&str> = file.get(good).lines().collect();
+        let text: Vec<&str> = lines.iter().map(|line| *line.get(&all)).collect();
+        errors(&text.join("\n"));
+    }
+}
+
+#[test]
+fn deep_nesting_ends() {
+    for open in ["[", "{a=", "a.", "[["] {
+        let text = format!("x = {}", open.repeat(20_000));
+        assert!(errors(&text).is_some());
+        let text = format!("{}b = 1", open.repeat(20_000));
+        assert!(errors(&text).is_some());
+    }
+    // Not a single error message for each byte.
+    let text = format!("[base]\n{}", "x=1\n".repeat(10_000));
+    assert!(errors(&text).unwrap().0.len() <= 100);
+}
+
+/// The pages in `docs/` are what the tables say.
+#[test]
+fn reference_pages() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    for (name, text) in [
+        ("config-reference.md", cli::schema_markdown()),
+        ("config-errors.md", cli::errors_markdown()),
+    ] {
+        let page = std::fs::read_to_string(docs.join(name)).unwrap_or_default();
+        assert!(
+            page == text,
+            "docs/{name}: print it anew with `axvmconfig reference`"
+        );
+    }
+}
