@@ -13,5 +13,6 @@ if [ "$what" != fmt ]; then
     cargo clippy --locked --all-targets --quiet -- -D warnings
     say "linting what runs on the bare machine"
     # shellcheck disable=SC2046
-    cargo clippy --locked --quiet --target "$TRIPLE" $(bare_packages | sed 's/^/--package /') -- -D warnings
+    cargo clippy --locked --quiet --target "$TRIPLE" $(bare_packages | behind --package) \
+        -- -D warnings
 fi

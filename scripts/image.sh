@@ -17,9 +17,5 @@ say "building the hypervisor${bundle:+ with the bundle $bundle}"
 [ -z "$bundle" ] || export AXHV_BUNDLE=$PWD/$bundle
 cargo build --release --locked --package axhv --target "$TRIPLE"
 
-elf=$TARGET_DIR/$TRIPLE/release/axhv
-if ! cmp -s "$elf" "$dir/axhv.elf"; then
-    cp "$elf" "$dir/axhv.elf"
-    llvm llvm-objcopy -O binary "$dir/axhv.elf" "$dir/axhv.bin"
-fi
+to_image "$TARGET_DIR/$TRIPLE/release/axhv" "$dir"
 say "$dir/axhv.elf and $dir/axhv.bin are ready"

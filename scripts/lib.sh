@@ -50,15 +50,26 @@ wants_linux() {
     return 1
 }
 
-# The packages that are programs of the bare machine: the hypervisor, with all it links, and guests.
-bare_packages() {
-    echo axhv
-    local f
-    for f in guests/*/Cargo.toml; do
-        [ -e "$f" ] && sed -n 's/^name *= *"\(.*\)"/\1/p' "$f" | head -n 1
+# The names of the packages in the directories given; those without a Cargo.toml are skipped.
+package_names() {
+    local dir
+    for dir in "$@"; do
+        [ -e "$dir/Cargo.toml" ] || continue
+        sed -n 's/^name *= *"\(.*\)"/\1/p' "$dir/Cargo.toml" | head -n 1
     done
-    return 0
 }
 
-# The guests can't be built for the host.
-exclude_guests() { bare_packages | sed -n '2,$s/^/--exclude /p'; }
+# Programs and libraries of the bare machine, which the host can't build or has no use for.
+guest_packages() { package_names guests/*; }
+bare_packages() { package_names . crates/axhal/selftest; guest_packages; }
+
+# Each word that is read, behind the OPTION given.
+behind() { sed "s/^/$1 /"; }
+
+# Puts ELF into DIR as axhv.elf, and what of it boots as axhv.bin, unless they are there.
+to_image() {
+    mkdir -p "$2"
+    cmp -s "$1" "$2/axhv.elf" && [ -e "$2/axhv.bin" ] && return 0
+    llvm llvm-objcopy -O binary "$1" "$2/axhv.bin"
+    cp "$1" "$2/axhv.elf"
+}

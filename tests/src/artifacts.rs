@@ -1,9 +1,11 @@
-//! What the tests boot, built once for all of them by the scripts that build it for people.
+//! What the tests boot, built by the scripts that build it for people. Each thing is built once, by
+//! the first test that needs it, while the others wait.
 
 use crate::Failure;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 /// The top of the repository.
 pub fn root() -> &'static Path {
@@ -12,49 +14,65 @@ pub fn root() -> &'static Path {
         .unwrap_or(Path::new("."))
 }
 
-/// What is built for the architecture under test.
-pub fn build_dir() -> PathBuf {
-    root().join("build/aarch64")
+/// A build of the hypervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Image {
+    /// Without a bundle.
+    Bare,
+    /// No hypervisor yet: it tries axhal on the machine.
+    Selftest,
 }
 
-/// The hypervisor without a bundle, as it boots.
-pub fn image() -> PathBuf {
-    build_dir().join("bare/axhv.bin")
+impl Image {
+    /// Builds it. The file that boots, and the one with symbols.
+    pub fn build(self) -> Result<(PathBuf, PathBuf), Failure> {
+        let dir = match self {
+            Self::Bare => {
+                once("scripts/image.sh", &["build/aarch64/bare"])?;
+                "build/aarch64/bare"
+            }
+            Self::Selftest => {
+                once("scripts/selftest.sh", &[])?;
+                "build/aarch64/selftest"
+            }
+        };
+        let dir = root().join(dir);
+        Ok((dir.join("axhv.bin"), dir.join("axhv.elf")))
+    }
 }
 
-/// The same with symbols.
-pub fn image_elf() -> PathBuf {
-    build_dir().join("bare/axhv.elf")
+/// Builds the guests of `guests/`; where they are, as `NAME.bin`.
+pub fn guests() -> Result<PathBuf, Failure> {
+    once("scripts/guests.sh", &[])?;
+    Ok(root().join("build/guests/aarch64"))
 }
 
-/// Where the guests are.
-pub fn guests() -> PathBuf {
-    root().join("build/guests/aarch64")
+/// Fetches Linux into the directory `linux` where the guests are.
+pub fn linux() -> Result<(), Failure> {
+    once("scripts/linux.sh", &[])
 }
 
-/// The host's command for VM descriptions, built by the first test that needs it.
+/// The host's command for VM descriptions.
 pub fn axvmconfig() -> Result<PathBuf, Failure> {
-    static BUILT: OnceLock<Result<(), Failure>> = OnceLock::new();
-    BUILT
-        .get_or_init(|| {
-            let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
-            let package = ["--package", "axvmconfig", "--features", "cli"];
-            run(
-                &cargo,
-                &[&["build", "--locked", "--quiet"][..], &package].concat(),
-            )
-        })
-        .clone()?;
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let package = ["--package", "axvmconfig", "--features", "cli"];
+    once(
+        &cargo,
+        &[&["build", "--locked", "--quiet"][..], &package].concat(),
+    )?;
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     Ok(root().join(target).join("debug/axvmconfig"))
 }
 
-/// Builds the hypervisor and the guests, and fetches Linux.
-pub fn prepare() -> Result<(), Failure> {
-    run("scripts/image.sh", &["build/aarch64/bare"])?;
-    run("scripts/guests.sh", &[])?;
-    run("scripts/linux.sh", &[])
+/// Runs a command at the top of the repository, once; gives how that went.
+fn once(program: &str, args: &[&str]) -> Result<(), Failure> {
+    static DONE: Mutex<BTreeMap<String, Result<(), Failure>>> = Mutex::new(BTreeMap::new());
+    let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = format!("{program} {}", args.join(" "));
+    done.entry(key)
+        .or_insert_with(|| run(program, args))
+        .clone()
 }
 
 fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
@@ -63,16 +81,16 @@ fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
     } else {
         program.into()
     };
-    let status = Command::new(path)
+    let output = Command::new(path)
         .args(args)
         .current_dir(root())
         .env("ARCH", "aarch64")
         .env("VMS", "")
-        .status()
+        .output()
         .map_err(|e| format!("{program}: {e}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("{program} ended with {status}"))
+    if output.status.success() {
+        return Ok(());
     }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(format!("{program} ended with {}:\n{said}", output.status))
 }

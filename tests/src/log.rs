@@ -4,6 +4,7 @@ use crate::symbols::backtrace_address;
 
 /// What a hypervisor or a guest prints only when it is broken.
 const ALARMS: &[&str] = &[
+    "axhv: panic",
     "panicked at",
     "GUEST PANIC",
     "GUEST FAULT",

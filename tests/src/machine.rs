@@ -1,7 +1,8 @@
 //! A QEMU machine of a test's own, and the dialogue on its console.
 
+use crate::artifacts::{self, Image};
 use crate::vm::{self, Vm};
-use crate::{Failure, artifacts, log, symbols};
+use crate::{Failure, log, symbols};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -25,7 +26,16 @@ pub struct Machine {
     board: String,
     args: Vec<String>,
     vms: Vec<Vm>,
-    direct: Option<PathBuf>,
+    boots: Boots,
+}
+
+/// What a machine boots.
+#[derive(Clone, Debug)]
+enum Boots {
+    /// A build of the hypervisor.
+    Image(Image),
+    /// A guest, by the name of its file.
+    Guest(String),
 }
 
 impl Machine {
@@ -40,17 +50,30 @@ impl Machine {
             board: "virt,virtualization=on,gic-version=3".into(),
             args: Vec::new(),
             vms: Vec::new(),
-            direct: None,
+            boots: Boots::Image(Image::Bare),
         }
     }
 
-    /// A machine without the hypervisor: `kernel` runs on the board itself, at EL1.
-    pub fn without_hypervisor(name: &str, kernel: PathBuf) -> Self {
+    /// A machine without the hypervisor: the guest `kernel` runs on the board itself, at EL1.
+    pub fn without_hypervisor(name: &str, kernel: &str) -> Self {
+        let board = "virt,gic-version=3".into();
         Self {
-            board: "virt,gic-version=3".into(),
-            direct: Some(kernel),
+            board,
+            boots: Boots::Guest(kernel.into()),
             ..Self::new(name)
         }
+    }
+
+    /// Another build of the hypervisor.
+    pub fn image(mut self, image: Image) -> Self {
+        self.boots = Boots::Image(image);
+        self
+    }
+
+    /// The board, as QEMU's `-M` takes it.
+    pub fn board(mut self, board: &str) -> Self {
+        self.board = board.into();
+        self
     }
 
     /// The CPU model.
@@ -95,6 +118,10 @@ impl Machine {
             .join("build/tests")
             .join(self.name.replace("::", "-"));
         std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        let (kernel, symbols) = match &self.boots {
+            Boots::Image(image) => image.build().map(|(bin, elf)| (bin, Some(elf)))?,
+            Boots::Guest(name) => (artifacts::guests()?.join(name), None),
+        };
         let qemu = std::env::var("QEMU").unwrap_or_else(|_| "qemu-system-aarch64".into());
         let mut command = Command::new(&qemu);
         command
@@ -120,18 +147,16 @@ impl Machine {
                 "-serial",
                 "chardev:console",
             ])
-            .args(&self.args);
-        match &self.direct {
-            Some(kernel) => command.arg("-kernel").arg(kernel),
-            None => command.arg("-kernel").arg(artifacts::image()),
-        };
+            .args(&self.args)
+            .arg("-kernel")
+            .arg(kernel);
         if !self.vms.is_empty() {
             command.arg("-initrd").arg(vm::bundle(&dir, &self.vms)?);
         }
         if !self.append.is_empty() {
             command.args(["-append", &self.append]);
         }
-        Running::start(command, dir.join("console.log"), self.direct.is_none())
+        Running::start(command, dir.join("console.log"), symbols)
     }
 }
 
@@ -151,11 +176,16 @@ pub struct Running {
     seen: usize,
     log: PathBuf,
     end: Instant,
-    hypervisor: bool,
+    /// The hypervisor with symbols; without one the guest runs on the board itself.
+    symbols: Option<PathBuf>,
 }
 
 impl Running {
-    fn start(mut command: Command, log: PathBuf, hypervisor: bool) -> Result<Self, Failure> {
+    fn start(
+        mut command: Command,
+        log: PathBuf,
+        symbols: Option<PathBuf>,
+    ) -> Result<Self, Failure> {
         let mut file = File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
         let errors = file.try_clone().map_err(|e| e.to_string())?;
         let mut child = command
@@ -191,7 +221,7 @@ impl Running {
             seen: 0,
             log,
             end,
-            hypervisor,
+            symbols,
         })
     }
 
@@ -274,7 +304,7 @@ impl Running {
         if let Some(line) = log::alarm(&text) {
             return Err(self.failure(&format!("the console says {line:?}")));
         }
-        if self.hypervisor && log::final_status(&text) != Some(status) {
+        if self.symbols.is_some() && log::final_status(&text) != Some(status) {
             return Err(self.failure(&format!("the last line isn't \"axhv: status {status}\"")));
         }
         Ok(text)
@@ -300,10 +330,30 @@ impl Running {
         Ok(String::from_utf8_lossy(&output.text).into_owned())
     }
 
+    /// What [`symbols::symbolize`] makes of the log.
+    pub fn names(&self) -> Result<String, Failure> {
+        match &self.symbols {
+            Some(elf) => symbols::symbolize(elf, &self.text()),
+            None => Ok(String::new()),
+        }
+    }
+
+    /// Waits until the machine is off after a fault of the hypervisor, which `status` tells; gives
+    /// the names in its backtrace.
+    pub fn finish_broken(self, status: u32) -> Result<String, Failure> {
+        let text = self.off()?;
+        if log::final_status(&text) != Some(status) {
+            return Err(self.failure(&format!("the last line isn't \"axhv: status {status}\"")));
+        }
+        self.names()
+    }
+
     /// `why`, the end of the log, and names for the addresses in it.
     pub fn failure(&self, why: &str) -> Failure {
         let text = self.text();
-        let names = symbols::symbolize(&artifacts::image_elf(), &text).unwrap_or_default();
+        let names = match self.names() {
+            Ok(names) | Err(names) => names,
+        };
         format!(
             "{why}\n{}\n{names}(all of it: {})",
             log::tail(&text, 40),

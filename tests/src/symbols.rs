@@ -1,6 +1,6 @@
 //! Names for the addresses of the hypervisor's backtraces.
 
-use crate::Failure;
+use crate::{Failure, artifacts};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -16,50 +16,88 @@ pub fn backtrace_address(line: &str) -> Option<u64> {
     u64::from_str_radix(&digits[..end], 16).ok()
 }
 
+/// The build id of an ELF file: the description of its GNU note of type 3, as hexadecimal digits.
+fn build_id(elf: &[u8]) -> Option<String> {
+    const NOTE: &[u8] = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0";
+    let at = elf.windows(NOTE.len()).position(|window| window == NOTE)? + NOTE.len();
+    Some(
+        elf.get(at..at + 20)?
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
+    )
+}
+
 /// The backtrace lines of `log` with the functions and places that `elf` has for them. A function
 /// that was inlined has a line of its own, before the one it went into.
 pub fn symbolize(elf: &Path, log: &str) -> Result<String, Failure> {
+    if !log.lines().any(|line| backtrace_address(line).is_some()) {
+        return Ok(String::new());
+    }
+    let broken = |e: &dyn std::fmt::Display| format!("{}: {e}", elf.display());
+    let id = build_id(&std::fs::read(elf).map_err(|e| broken(&e))?);
+    let loader = addr2line::Loader::new(elf).map_err(|e| broken(&e))?;
     let mut text = String::new();
-    let mut loader = None;
     for line in log.lines() {
+        if let Some((_, logged)) = line.split_once("build-id ")
+            && id.as_deref() != Some(logged.trim())
+        {
+            return Err(broken(&format_args!(
+                "another build than that of the log, {logged}"
+            )));
+        }
         let Some(address) = backtrace_address(line) else {
             continue;
         };
-        let loader = match &mut loader {
-            Some(loader) => loader,
-            empty => empty.insert(
-                addr2line::Loader::new(elf).map_err(|e| format!("{}: {e}", elf.display()))?,
-            ),
-        };
         let _ = writeln!(text, "{}", line.trim_end());
-        // A return address may belong to the next line already: look up the call before it.
+        // A return address may belong to the next line already: look at the call before it.
         let call = if line.contains("#0 ") {
             address
         } else {
             address.saturating_sub(4)
         };
-        let mut named = false;
-        if let Ok(mut frames) = loader.find_frames(call) {
-            while let Ok(Some(frame)) = frames.next() {
-                let function = frame.function.as_ref().and_then(|f| f.demangle().ok());
-                let place = frame
-                    .location
-                    .and_then(|l| Some((l.file?, l.line.unwrap_or(0))));
-                if let Some(function) = function {
-                    named = true;
-                    let _ = match place {
-                        Some((file, line)) => writeln!(text, "      {function} ({file}:{line})"),
-                        None => writeln!(text, "      {function}"),
-                    };
-                }
-            }
-        }
-        // Assembly has no line table, but symbols.
-        if !named && let Some(symbol) = loader.find_symbol(call) {
-            let _ = writeln!(text, "      {symbol}");
+        for name in names(&loader, call) {
+            let _ = writeln!(text, "      {name}");
         }
     }
     Ok(text)
+}
+
+/// The functions that `address` is in, the innermost one first.
+fn names(loader: &addr2line::Loader, address: u64) -> Vec<String> {
+    let mut names = Vec::new();
+    if let Ok(mut frames) = loader.find_frames(address) {
+        while let Ok(Some(frame)) = frames.next() {
+            let Some(function) = frame.function.as_ref().and_then(|f| f.demangle().ok()) else {
+                continue;
+            };
+            let place = frame
+                .location
+                .and_then(|l| Some((l.file?, l.line.unwrap_or(0))));
+            names.push(match place {
+                Some((file, line)) => format!("{function} ({}:{line})", shortened(file)),
+                None => function.into_owned(),
+            });
+        }
+    }
+    // Assembly has no line table, but symbols.
+    if names.is_empty()
+        && let Some(symbol) = loader.find_symbol(address)
+    {
+        names.push(addr2line::demangle_auto(symbol.into(), None).into_owned());
+    }
+    names
+}
+
+/// A source file as seen from the top of the repository, or of the library's sources.
+fn shortened(file: &str) -> &str {
+    let root = artifacts::root().to_str().unwrap_or_default();
+    match file.strip_prefix(root) {
+        Some(inside) => inside.trim_start_matches('/'),
+        None => file
+            .split_once("/library/")
+            .map_or(file, |(_, inside)| inside),
+    }
 }
 
 #[cfg(test)]

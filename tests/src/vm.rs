@@ -88,6 +88,10 @@ impl Vm {
 /// Writes the descriptions of `vms` and their bundle into `dir`; gives the bundle.
 pub fn bundle(dir: &Path, vms: &[Vm]) -> Result<PathBuf, Failure> {
     let out = dir.join("bundle.cpio");
+    artifacts::guests()?;
+    if vms.iter().any(|vm| vm.kernel.starts_with("linux/")) {
+        artifacts::linux()?;
+    }
     let mut command = Command::new(artifacts::axvmconfig()?);
     command.arg("bundle").arg("--out").arg(&out);
     for (n, vm) in vms.iter().enumerate() {

@@ -7,6 +7,8 @@ pub const RAM: usize = 0x4000_0000;
 pub const BAD_TABLE: usize = 510 << 30;
 /// An address of normal memory where nothing is, with less than 7 GiB of RAM.
 pub const NO_MEMORY: usize = 8 << 30;
+/// Where EL0 sees [`NO_MEMORY`].
+pub const USER_NO_MEMORY: usize = 4 << 30;
 /// An address among the devices where nothing is.
 pub const NO_DEVICE: usize = 0x0900_8000;
 /// Where EL0 sees what EL1 has at [`RAM`]; below 4 GiB, so that AArch32 reaches it.
@@ -35,6 +37,7 @@ const fn identity() -> Table {
         n += 1;
     }
     table.0[BAD_TABLE >> 30] = NO_MEMORY as u64 | 3;
+    table.0[USER_NO_MEMORY >> 30] = NO_MEMORY as u64 | USER;
     table.0[USER_ALIAS >> 30] = RAM as u64 | USER;
     table
 }

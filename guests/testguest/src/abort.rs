@@ -4,7 +4,7 @@
 use crate::Case;
 use crate::outcome::Outcome;
 use guest_support::exception::{Fault, Resume, catch, run_user};
-use guest_support::map::{BAD_TABLE, NO_DEVICE, NO_MEMORY, user};
+use guest_support::map::{BAD_TABLE, NO_DEVICE, NO_MEMORY, USER_NO_MEMORY, user};
 
 pub const CASES: &[Case] = &[
     ("abort::load_from_nothing", 1, load_from_nothing),
@@ -150,14 +150,8 @@ unsafe extern "C" {
     fn abort_user_jump();
 }
 
-/// EL0 has no mapping of nothing, so the alias of RAM beyond its end is used: RAM ends before
-/// 1 GiB in every description the tests have.
-fn beyond_ram() -> u64 {
-    guest_support::map::USER_ALIAS as u64 + 0x3fff_0000
-}
-
 fn load_at_el0() -> Outcome {
-    let address = beyond_ram();
+    let address = USER_NO_MEMORY as u64 + 0x4000;
     let (_, fault) = run_user(user(abort_user_load as *const ()), 0, address);
     check!(
         fault.is_some_and(|f| f.class() == DATA_ABORT - 1
@@ -171,7 +165,7 @@ fn load_at_el0() -> Outcome {
 }
 
 fn jump_at_el0() -> Outcome {
-    let address = beyond_ram();
+    let address = USER_NO_MEMORY as u64 + 0x4000;
     let (_, fault) = run_user(user(abort_user_jump as *const ()), 0, address);
     check!(
         fault.is_some_and(|f| f.class() == INSTRUCTION_ABORT - 1

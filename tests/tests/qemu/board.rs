@@ -3,7 +3,6 @@
 
 use crate::Case;
 use axhv_tests::Failure;
-use axhv_tests::artifacts::guests;
 use axhv_tests::machine::Machine;
 use axhv_tests::testguest::verdict;
 
@@ -22,7 +21,7 @@ pub const CASES: &[Case] = &[
 ];
 
 fn hello(name: &str) -> Result<(), Failure> {
-    let kernel = guests().join("hello.bin");
+    let kernel = "hello.bin";
     let mut machine = Machine::without_hypervisor(name, kernel).boot()?;
     machine.expect("the timer interrupt came")?;
     machine.expect("CPU 1 answered")?;
@@ -31,7 +30,7 @@ fn hello(name: &str) -> Result<(), Failure> {
 }
 
 fn testguest(name: &str, cpu: &str, cpus: usize) -> Result<(), Failure> {
-    let kernel = guests().join("testguest.bin");
+    let kernel = "testguest.bin";
     let machine = Machine::without_hypervisor(name, kernel)
         .cpu(cpu)
         .cpus(cpus)

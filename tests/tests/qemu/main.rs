@@ -1,8 +1,9 @@
 //! Tests in QEMU. Each has a machine of its own, a time limit, and a log in `build/tests`.
 
 mod board;
+mod selftest;
 
-use axhv_tests::{Failure, artifacts};
+use axhv_tests::Failure;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
 
@@ -10,19 +11,13 @@ use std::process::ExitCode;
 pub type Case = (&'static str, fn(&str) -> Result<(), Failure>);
 
 /// All tests, by the file they are in.
-const CASES: &[&[Case]] = &[board::CASES];
+const CASES: &[&[Case]] = &[board::CASES, selftest::CASES];
 
 fn main() -> ExitCode {
     let mut args = Arguments::from_args();
     // An emulated CPU takes a real one: more machines at once than CPUs would run out of time.
     let cpus = std::thread::available_parallelism().map_or(1, Into::into);
     args.test_threads.get_or_insert(cpus.div_ceil(2));
-    if !args.list
-        && let Err(why) = artifacts::prepare()
-    {
-        eprintln!("{why}");
-        return ExitCode::FAILURE;
-    }
     let trials = CASES
         .iter()
         .copied()
