@@ -57,8 +57,8 @@ pub struct Features {
     pub lor: bool,
     /// FEAT_WFxT: WFET and WFIT.
     pub wfxt: bool,
-    /// FEAT_EVT: HCR_EL2's enhanced traps.
-    pub evt: bool,
+    /// An architected PMU: PMCR_EL0 exists.
+    pub pmu: bool,
     /// Breakpoints and watchpoints the CPU has, at least 2 of each (D2.8).
     pub breakpoints: usize,
     /// Watchpoints.
@@ -91,7 +91,8 @@ impl Features {
             ras: field(id.pfr0, 28) != 0,
             lor: field(id.mmfr1, 16) != 0,
             wfxt: field(id.isar2, 0) >= 2,
-            evt: field(id.mmfr2, 56) != 0,
+            // 0xf: a PMU that is not the architecture's.
+            pmu: !matches!(field(id.dfr0, 8), 0 | 0xf),
             breakpoints: field(id.dfr0, 12) as usize + 1,
             watchpoints: field(id.dfr0, 20) as usize + 1,
             pa_bits: pa_bits(field(id.mmfr0, 0)),
@@ -193,7 +194,7 @@ impl Features {
     /// CPTR_EL2 (E2H=0) with floating point trapped or not: SVE, SME, trace, activity monitors and
     /// CPACR_EL1 itself as DESIGN 9 says. RES1 bits: 13:12 (12 is TSM with SME), 9, 8 (TZ with
     /// SVE), 7:0 (D24.2.34).
-    pub const fn cptr(trap_fp: bool) -> u64 {
+    pub const fn cptr(&self, trap_fp: bool) -> u64 {
         const RES1_AND_TRAPS: u64 = 0x33ff;
         const TFP: u64 = 1 << 10;
         const TTA: u64 = 1 << 20;
@@ -203,7 +204,7 @@ impl Features {
 
     /// MDCR_EL2: what is hidden traps (PMU, statistical profiling, trace), debug registers trap
     /// because they are shadowed, HPMN is the reset value (all counters; D24.3.17).
-    pub const fn mdcr(counters: u64) -> u64 {
+    pub const fn mdcr(&self, counters: u64) -> u64 {
         const TPMCR: u64 = 1 << 5;
         const TPM: u64 = 1 << 6;
         const TDA: u64 = 1 << 9;

@@ -25,6 +25,10 @@ pub trait ArmHost: Send + Sync + Sized + 'static {
     /// Sends [`KICK_SGI`](Self::KICK_SGI) to a CPU.
     fn kick(cpu: usize);
 
+    /// [`KICK_SGI`](Self::KICK_SGI) arrived: the scheduler may have sent it. `true`: this CPU is
+    /// to run something else.
+    fn kicked() -> bool;
+
     /// The PPI of the virtual CPU interface's maintenance interrupt.
     fn maintenance_intid() -> u32;
 
@@ -43,8 +47,8 @@ pub trait ArmHost: Send + Sync + Sized + 'static {
     /// Whether a PPI of this CPU, or an SPI, is pending.
     fn is_pending(intid: u32) -> bool;
 
-    /// Whether it is active.
-    fn is_active(intid: u32) -> bool;
+    /// VTTBR_EL2 while no vCPU is bound: VMID 0, and tables that map nothing.
+    fn idle_vttbr() -> u64;
 
     /// Enables or disables an SPI, or a PPI of this CPU.
     fn set_enabled(intid: u32, enabled: bool);

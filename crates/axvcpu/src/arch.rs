@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use axaddrspace::{GuestPhysAddr, GuestPhysRange, HostPhysAddr};
+use axaddrspace::{GuestPhysAddr, GuestPhysRange, HostPhysAddr, TableFormat};
 use axdevice::{BusFault, IrqSink, MmioDevice};
 use axerrno::AxResult;
 
@@ -91,8 +91,14 @@ pub trait AxArchVCpu: Send + Sized + 'static {
     /// What its VM's vCPUs share.
     type Vm: ArchVm;
 
+    /// The stage-2 tables it runs under.
+    type Stage2: TableFormat;
+
     /// The console its guests expect.
     const CONSOLE: ConsoleModel;
+
+    /// Stage-2 tables as this machine has them.
+    fn stage2_format() -> AxResult<Self::Stage2>;
 
     /// vCPU number `vcpu_id` of `vm`, in the architecture's reset state.
     fn new(vm: &Arc<Self::Vm>, vcpu_id: usize) -> AxResult<Self>;

@@ -168,6 +168,12 @@ impl VCpuSync {
         self.requests.load(Ordering::Relaxed) != 0
     }
 
+    /// Whether a request other than `known` (bits of [`Request`]) waits.
+    #[inline]
+    pub fn has_requests_beyond(&self, known: u32) -> bool {
+        self.requests.load(Ordering::Relaxed) & !known != 0
+    }
+
     /// Where the vCPU is: a hint to everybody but its own task.
     #[inline]
     pub fn mode(&self) -> Mode {

@@ -2,13 +2,13 @@
 
 /// Reads a system register by its assembler name.
 macro_rules! read {
-    ($reg:literal) => {{
+    ($($reg:tt)*) => {{
         let value: u64;
         // SAFETY: reading a system register that this exception level may read changes no memory
         // and no other register. Each use names one that exists on every CPU this code runs on, or
         // stands behind the check of its feature.
         unsafe {
-            core::arch::asm!(concat!("mrs {}, ", $reg), out(reg) value, options(nomem, nostack, preserves_flags))
+            core::arch::asm!(concat!("mrs {}, ", $($reg)*), out(reg) value, options(nomem, nostack, preserves_flags))
         };
         value
     }};

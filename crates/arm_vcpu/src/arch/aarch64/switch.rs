@@ -9,6 +9,10 @@
 use core::arch::{global_asm, naked_asm};
 use core::mem::offset_of;
 
+use super::regs::write;
+use crate::decode::step_over;
+use crate::mmio::Registers;
+
 /// Serves an exit: `true` re-enters the guest, `false` returns from [`enter`].
 pub type Handler = unsafe extern "C" fn(*mut Frame) -> bool;
 
@@ -35,17 +39,34 @@ impl Frame {
         Self { x: [0; 31], elr: 0, spsr: 0, host_sp: 0, on_sync, on_irq, on_serror }
     }
 
-    /// Register `reg` as an operand: 31 reads as zero.
+}
+
+impl Registers for Frame {
     #[inline]
-    pub fn gpr(&self, reg: usize) -> u64 {
+    fn gpr(&self, reg: usize) -> u64 {
         self.x.get(reg).copied().unwrap_or(0)
     }
 
-    /// Sets register `reg`: 31 is discarded.
     #[inline]
-    pub fn set_gpr(&mut self, reg: usize, value: u64) {
+    fn set_gpr(&mut self, reg: usize, value: u64) {
         if let Some(x) = self.x.get_mut(reg) {
             *x = value;
+        }
+    }
+
+    #[inline]
+    fn advance(&mut self, bytes: u64) {
+        self.elr = self.elr.wrapping_add(bytes);
+        self.spsr = step_over(self.spsr);
+    }
+
+    fn set_sp(&mut self, value: u64) {
+        // PSTATE.SP chooses the register; EL0 has only one.
+        const EL1H: u64 = 0b0101;
+        if self.spsr & 0xf == EL1H {
+            write!("SP_EL1", value);
+        } else {
+            write!("SP_EL0", value);
         }
     }
 }

@@ -1,0 +1,136 @@
+//! This physical CPU: what it offers, and how it is set up for guests.
+
+use axaddrspace::{AddrSpaceError, Vmsa};
+use spin::Once;
+
+use super::regs::{barrier, isb, read, write};
+use super::switch;
+use crate::features::{Features, IdRegs};
+
+static FEATURES: Once<Features> = Once::new();
+static GUEST_IDS: Once<GuestIds> = Once::new();
+
+/// What guests read from the ID registers that HCR_EL2.TID3 traps: CRm 1 to 7, op2 0 to 7.
+pub struct GuestIds {
+    values: [u64; 56],
+    /// HCRX_EL2 that goes with them.
+    hcrx: u64,
+}
+
+impl GuestIds {
+    /// The value of S3_0_C0_C`crm`_`op2`; 0 outside the trapped space.
+    #[inline]
+    pub fn get(&self, crm: u8, op2: u8) -> u64 {
+        let index = usize::from(crm).wrapping_sub(1) * 8 + usize::from(op2);
+        self.values.get(index).copied().unwrap_or(0)
+    }
+}
+
+/// What the CPUs offer. The first CPU's, which stands for all: DESIGN 4 has machines of one kind.
+#[inline]
+pub fn features() -> &'static Features {
+    FEATURES.call_once(|| Features::new(&id_regs()))
+}
+
+/// What guests read from their ID registers.
+#[inline]
+pub fn guest_ids() -> &'static GuestIds {
+    GUEST_IDS.call_once(read_guest_ids)
+}
+
+fn id_regs() -> IdRegs {
+    // Registers without a name on old assemblers are reserved encodings on old CPUs, which read
+    // as zero (D24.1.2).
+    IdRegs {
+        pfr0: read!("ID_AA64PFR0_EL1"),
+        pfr1: read!("ID_AA64PFR1_EL1"),
+        isar1: read!("ID_AA64ISAR1_EL1"),
+        isar2: read!("S3_0_C0_C6_2"),
+        mmfr0: read!("ID_AA64MMFR0_EL1"),
+        mmfr1: read!("ID_AA64MMFR1_EL1"),
+        mmfr2: read!("S3_0_C0_C7_2"),
+        mmfr3: read!("S3_0_C0_C7_3"),
+        dfr0: read!("ID_AA64DFR0_EL1"),
+    }
+}
+
+macro_rules! id_row {
+    ($crm:literal) => {
+        [
+            read!(concat!("S3_0_C0_C", $crm, "_0")),
+            read!(concat!("S3_0_C0_C", $crm, "_1")),
+            read!(concat!("S3_0_C0_C", $crm, "_2")),
+            read!(concat!("S3_0_C0_C", $crm, "_3")),
+            read!(concat!("S3_0_C0_C", $crm, "_4")),
+            read!(concat!("S3_0_C0_C", $crm, "_5")),
+            read!(concat!("S3_0_C0_C", $crm, "_6")),
+            read!(concat!("S3_0_C0_C", $crm, "_7")),
+        ]
+    };
+}
+
+fn read_guest_ids() -> GuestIds {
+    let rows = [
+        id_row!("1"), id_row!("2"), id_row!("3"), id_row!("4"), id_row!("5"), id_row!("6"), id_row!("7"),
+    ];
+    let mut values = [0; 56];
+    for (index, (value, physical)) in values.iter_mut().zip(rows.iter().flatten()).enumerate() {
+        let (crm, op2) = ((index / 8 + 1) as u8, (index % 8) as u8);
+        *value = crate::sysreg::guest_id(crm, op2, *physical);
+    }
+    let mut ids = GuestIds { values, hcrx: 0 };
+    ids.hcrx = crate::sysreg::hcrx(|crm, op2| ids.get(crm, op2));
+    ids
+}
+
+/// The host's counter, not read early.
+pub fn counter() -> u64 {
+    isb();
+    read!("CNTPCT_EL0")
+}
+
+/// Stage 2 as this machine has it.
+pub fn stage2_format() -> Result<Vmsa, AddrSpaceError> {
+    let features = features();
+    let pa_bits = u32::from(features.pa_bits);
+    Vmsa::new(crate::sysreg::IPA_BITS.min(pa_bits), pa_bits, features.fwb)
+}
+
+/// Sets this CPU up for guests; `idle_vttbr` is stage 2 while none is bound (VMID 0, tables that
+/// map nothing). Once on each CPU, with interrupts masked.
+pub fn init_cpu(idle_vttbr: u64) -> Result<(), AddrSpaceError> {
+    let features = features();
+    write!("VTCR_EL2", stage2_format()?.vtcr(features.vmid16));
+    write!("VTTBR_EL2", idle_vttbr);
+    write!("HCR_EL2", features.hcr());
+    write!("CPTR_EL2", features.cptr(true));
+    write!("HSTR_EL2", 0);
+    write!("VPIDR_EL2", read!("MIDR_EL1"));
+    // The guest's counters and timers are its own (DESIGN 8): CNTHCTL_EL2.EL1PCTEN, EL1PCEN.
+    write!("CNTHCTL_EL2", 3);
+    // MDCR_EL2.HPMN: all event counters, PMCR_EL0.N, where there is a PMU.
+    let counters = if features.pmu { read!("PMCR_EL0") >> 11 & 0x1f } else { 0 };
+    write!("MDCR_EL2", features.mdcr(counters));
+    if features.hcx {
+        write!("S3_4_C1_C2_2", guest_ids().hcrx);
+    }
+    if features.fgt {
+        // HFGRTR, HFGWTR, HFGITR, HDFGRTR, HDFGWTR_EL2: no trap of what has a bit for trapping;
+        // the "n" bits, which enable, stay 0: what they enable is hidden and not switched.
+        write!("S3_4_C1_C1_4", 0);
+        write!("S3_4_C1_C1_5", 0);
+        write!("S3_4_C1_C1_6", 0);
+        write!("S3_4_C3_C1_4", 0);
+        write!("S3_4_C3_C1_5", 0);
+    }
+    // Debug exceptions need the OS lock open; the guest's own lock is shadowed.
+    write!("OSLAR_EL1", 0);
+    super::debug::clear();
+    // Writing ICC_SRE_EL2.Enable (axhal does) lets EL1 use its GIC registers without traps.
+    write!("VBAR_EL2", switch::vectors());
+    isb();
+    barrier!("tlbi vmalls12e1");
+    barrier!("dsb nsh");
+    isb();
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! The vCPU: its state, and how it is entered.
+
+use alloc::sync::Arc;
+use core::marker::PhantomData;
+
+use axaddrspace::{GuestPhysAddr, Vmsa};
+use axdevice::BusFault;
+use axerrno::{AxError, AxResult};
+use axvcpu::{AxArchVCpu, AxVCpuExitReason, ConsoleModel, PowerOnError, Request};
+
+use super::context::Context;
+use super::fp::FpState;
+use super::regs::{barrier, isb, read, write};
+use super::switch::{self, Frame};
+use super::{cpu, debug, exit, irq};
+use crate::debug::DebugState;
+use crate::features::Features;
+use crate::mmio::{PendingMmio, Registers};
+use crate::vm::Gic;
+use crate::{ArmHost, ArmVm, inject, psci};
+
+/// PSTATE at a start: EL1h, all interrupts masked (DEN 0022F, 6.4.3.1).
+const START_PSTATE: u64 = 0x3c5;
+/// MPIDR_EL1 bit 31 is RES1.
+const MPIDR_RES1: u64 = 1 << 31;
+
+/// A virtual CPU. Owned by one task, and used by one CPU at a time.
+#[repr(C)]
+pub struct ArmVCpu<H: ArmHost> {
+    /// First: the vectors find the vCPU by its frame.
+    pub(super) frame: Frame,
+    /// Why the last run ended: set by the handler that ended it.
+    pub(super) exit: AxVCpuExitReason,
+    pub(super) vm: Arc<ArmVm<H>>,
+    pub(super) id: usize,
+    pub(super) features: &'static Features,
+    pub(super) context: Context,
+    /// The CPU's vector registers hold this vCPU's state, and do not trap.
+    pub(super) fp_live: bool,
+    pub(super) fp: FpState,
+    pub(super) debug: DebugState,
+    /// The access the last exit reported, until it is answered.
+    pub(super) mmio: PendingMmio,
+    _host: PhantomData<H>,
+}
+
+impl<H: ArmHost> ArmVCpu<H> {
+    /// Runs until an exit that is not served here.
+    fn run_guest(&mut self) -> AxVCpuExitReason {
+        if let Some(rest) = self.mmio.next_access() {
+            return rest;
+        }
+        loop {
+            self.serve_requests();
+            let Some(sync) = self.vm.sync.get(self.id) else {
+                return AxVCpuExitReason::Nothing;
+            };
+            if sync.enter(H::cpu()) {
+                break;
+            }
+            if sync.has_requests_beyond(Request::Interrupt as u32 | Request::Fold as u32) {
+                return AxVCpuExitReason::Preempted;
+            }
+        }
+        let frame = (self as *mut Self).cast::<Frame>();
+        // SAFETY: the frame is the first field of this vCPU, which is bound to this CPU (`run`'s
+        // contract), and `&mut self` keeps everybody else off it. Interrupts are masked and
+        // `cpu::init` set VBAR_EL2.
+        unsafe { switch::enter(frame) };
+        if let Some(sync) = self.vm.sync.get(self.id) {
+            sync.leave();
+        }
+        self.exit
+    }
+
+    /// Takes what was recorded for this vCPU into its list registers.
+    #[inline]
+    pub(super) fn serve_requests(&self) {
+        let Some(sync) = self.vm.sync.get(self.id) else { return };
+        let Some(vgic) = &self.vm.vgic else { return };
+        if sync.take_request(Request::Fold) {
+            vgic.fold(self.id);
+        }
+        if sync.take_request(Request::Interrupt) {
+            self.sync_in(vgic);
+        }
+    }
+
+    #[inline]
+    pub(super) fn sync_in(&self, vgic: &Gic<H>) {
+        while !vgic.sync_in(self.id) {
+            // Held off by an access of another vCPU, which is short.
+            core::hint::spin_loop();
+        }
+    }
+
+    /// Takes a synchronous exception to the guest's EL1, from the state in the frame.
+    pub(super) fn inject(&mut self, esr: u64, far: Option<u64>) {
+        let taken = inject::take(self.frame.spsr, read!("SCTLR_EL1"), self.features.pstate);
+        write!("ELR_EL1", self.frame.elr);
+        write!("SPSR_EL1", self.frame.spsr);
+        write!("ESR_EL1", esr);
+        if let Some(far) = far {
+            write!("FAR_EL1", far);
+        }
+        self.frame.elr = read!("VBAR_EL1").wrapping_add(taken.vector);
+        self.frame.spsr = taken.pstate;
+    }
+
+    /// The state a vCPU is switched on in.
+    fn reset(&mut self, entry: u64, arg: u64) {
+        self.frame.x = [0; 31];
+        self.frame.set_gpr(0, arg);
+        self.frame.elr = entry;
+        self.frame.spsr = START_PSTATE;
+        self.context = Context::reset();
+        self.fp = FpState::new();
+        self.debug = DebugState::reset();
+        self.mmio = PendingMmio::default();
+    }
+}
+
+impl<H: ArmHost> AxArchVCpu for ArmVCpu<H> {
+    type Vm = ArmVm<H>;
+    type Stage2 = Vmsa;
+
+    const CONSOLE: ConsoleModel = ConsoleModel::Pl011;
+
+    fn stage2_format() -> AxResult<Vmsa> {
+        Ok(cpu::stage2_format()?)
+    }
+
+    fn new(vm: &Arc<ArmVm<H>>, vcpu_id: usize) -> AxResult<Self> {
+        if vcpu_id >= vm.affinity.len() {
+            return Err(AxError::InvalidInput);
+        }
+        Ok(Self {
+            frame: Frame::new(exit::on_sync::<H>, irq::on_irq::<H>, exit::on_serror::<H>),
+            exit: AxVCpuExitReason::Nothing,
+            vm: vm.clone(),
+            id: vcpu_id,
+            features: cpu::features(),
+            context: Context::reset(),
+            fp_live: false,
+            fp: FpState::new(),
+            debug: DebugState::reset(),
+            mmio: PendingMmio::default(),
+            _host: PhantomData,
+        })
+    }
+
+    fn set_entry(&mut self, entry: GuestPhysAddr, arg: usize) -> AxResult {
+        self.reset(entry.as_usize() as u64, arg as u64);
+        if let Some(vgic) = &self.vm.vgic {
+            vgic.reset_interface(self.id);
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self) {
+        write!("VTTBR_EL2", self.vm.vttbr());
+        if self.vm.entered_here(self.id) {
+            // Another vCPU of this VM ran here: what it left in this CPU's TLB and instruction
+            // cache carries the same VMID (DDI 0487, D8.16.4: the EL1&0 entries of the VMID).
+            isb();
+            barrier!("tlbi vmalle1");
+            barrier!("ic iallu");
+            barrier!("dsb nsh");
+        }
+        write!("VMPIDR_EL2", self.vm.affinity.get(self.id).copied().unwrap_or(0) | MPIDR_RES1);
+        write!("CNTVOFF_EL2", self.vm.cntvoff());
+        self.context.restore(self.features);
+        write!("CPTR_EL2", self.features.cptr(true));
+        if self.debug.in_use() {
+            debug::restore(&self.debug);
+        }
+        if let Some(vgic) = &self.vm.vgic {
+            vgic.load(self.id);
+        }
+        // ERET synchronizes the rest.
+    }
+
+    fn unbind(&mut self) {
+        if let Some(vgic) = &self.vm.vgic {
+            vgic.put(self.id);
+        }
+        if self.debug.in_use() {
+            debug::clear();
+        }
+        if self.fp_live {
+            self.fp.save();
+            self.fp_live = false;
+        }
+        self.context.save(self.features);
+        // No walk may start from this VM's tables on this CPU any more, speculative ones included.
+        write!("VTTBR_EL2", H::idle_vttbr());
+        isb();
+    }
+
+    fn run(&mut self) -> AxResult<AxVCpuExitReason> {
+        Ok(self.run_guest())
+    }
+
+    fn complete_mmio(&mut self, result: Result<u64, BusFault>) {
+        match result {
+            Ok(value) => self.mmio.complete(value, &mut self.frame),
+            Err(BusFault) => {
+                let fault = self.mmio.take_fault();
+                let esr = inject::external_abort_esr(fault.esr, self.frame.spsr, fault.walk_level);
+                self.inject(esr, Some(fault.far));
+            }
+        }
+    }
+
+    fn set_gpr(&mut self, reg: usize, value: u64) {
+        self.frame.set_gpr(reg, value);
+    }
+
+    fn set_return_value(&mut self, value: u64) {
+        self.frame.set_gpr(0, value);
+    }
+
+    fn complete_cpu_up(&mut self, result: Result<(), PowerOnError>) {
+        use psci::ret::*;
+        self.frame.set_gpr(
+            0,
+            match result {
+                Ok(()) => SUCCESS,
+                Err(PowerOnError::NoSuchCpu) => INVALID_PARAMETERS,
+                Err(PowerOnError::AlreadyOn) => ALREADY_ON,
+                Err(PowerOnError::Pending) => ON_PENDING,
+                Err(PowerOnError::InvalidAddress) => INVALID_ADDRESS,
+            },
+        );
+    }
+}

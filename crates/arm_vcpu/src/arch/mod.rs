@@ -1,0 +1,5 @@
+//! Registers and assembly.
+
+mod aarch64;
+
+pub use aarch64::*;

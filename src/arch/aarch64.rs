@@ -1,0 +1,344 @@
+//! aarch64: the physical GICv3 and timer under the hypervisor and its vCPUs.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use arm_vcpu::{ArmHost, ArmVCpu};
+use arrayvec::ArrayVec;
+use axaddrspace::GuestPhysRange;
+use axhal::boot::BootInfo;
+use axhal::drivers::gicv3::{self, Gic, GicError, Line, Redistributor, SgiTarget};
+use axhal::drivers::mmio::Mmio;
+use axhal::drivers::timer::{BadFrequency, Timer};
+use axhal::machine::{Region, Trigger};
+use axhal::paging::{self, PagingError};
+use axhal::{cpu, cpu::MAX_CPUS};
+use memory_addr::PhysAddr;
+use spin::Once;
+
+use crate::memory;
+use crate::task::SCHEDULER;
+
+/// The vCPUs of this image.
+pub type VCpu = ArmVCpu<Host>;
+
+/// SGI: look at your vCPU's requests, and at your run queue.
+const KICK: u32 = 0;
+const FIRST_SPI: u32 = 32;
+
+struct Interrupts {
+    gic: Gic,
+    timer: Timer,
+    targets: ArrayVec<SgiTarget, MAX_CPUS>,
+}
+
+static INTERRUPTS: Once<Interrupts> = Once::new();
+static REDISTRIBUTORS: [Once<Redistributor>; MAX_CPUS] = [const { Once::new() }; MAX_CPUS];
+
+/// The PPIs on the exit path, as plain numbers.
+static VIRTUAL_TIMER: AtomicU32 = AtomicU32::new(27);
+static PHYSICAL_TIMER: AtomicU32 = AtomicU32::new(30);
+static HYPERVISOR_TIMER: AtomicU32 = AtomicU32::new(26);
+static MAINTENANCE: AtomicU32 = AtomicU32::new(25);
+
+/// VTTBR_EL2 of CPUs that run no guest.
+static IDLE_VTTBR: AtomicU64 = AtomicU64::new(0);
+
+/// Why this machine can't be used.
+#[derive(Clone, Copy, Debug)]
+pub enum ArchError {
+    /// Registers can't be mapped.
+    Paging(PagingError),
+    /// The interrupt controller.
+    Gic(GicError),
+    /// The system counter.
+    Counter(BadFrequency),
+    /// The GIC has no maintenance interrupt: no virtual CPU interface.
+    NoMaintenanceInterrupt,
+    /// Stage 2 can't be set up for the CPU's sizes.
+    Stage2(axaddrspace::AddrSpaceError),
+    /// No memory.
+    NoMemory,
+}
+
+impl From<PagingError> for ArchError {
+    fn from(error: PagingError) -> Self {
+        Self::Paging(error)
+    }
+}
+
+impl From<GicError> for ArchError {
+    fn from(error: GicError) -> Self {
+        Self::Gic(error)
+    }
+}
+
+impl From<axaddrspace::AddrSpaceError> for ArchError {
+    fn from(error: axaddrspace::AddrSpaceError) -> Self {
+        Self::Stage2(error)
+    }
+}
+
+/// Takes over the interrupt controller and the timer. Once, on the boot CPU.
+pub fn init(info: &BootInfo) -> Result<(), ArchError> {
+    let machine = &info.machine;
+    let dist = map(&machine.gic.distributor)?;
+    let mut redists = ArrayVec::<Mmio, { axhal::machine::MAX_REDIST_REGIONS }>::new();
+    for region in &machine.gic.redistributors {
+        redists.push(map(region)?);
+    }
+    let gic = Gic::init(&machine.gic, dist, &redists, cpu::this().mpidr())?;
+    let timer = Timer::new(&machine.timer).map_err(ArchError::Counter)?;
+    let mut targets = ArrayVec::new();
+    for cpu in &machine.cpus.list {
+        targets.push(gic.sgi_target(cpu.mpidr)?);
+    }
+    let maintenance = machine.gic.maintenance.ok_or(ArchError::NoMaintenanceInterrupt)?;
+    VIRTUAL_TIMER.store(machine.timer.virtual_.intid, Ordering::Relaxed);
+    PHYSICAL_TIMER.store(machine.timer.physical.intid, Ordering::Relaxed);
+    HYPERVISOR_TIMER.store(machine.timer.hypervisor.intid, Ordering::Relaxed);
+    MAINTENANCE.store(maintenance.intid, Ordering::Relaxed);
+    INTERRUPTS.call_once(|| Interrupts { gic, timer, targets });
+    let frames = axaddrspace::TableFormat::root_frames(&arm_vcpu::stage2_format()?);
+    let root = memory::empty_root(frames).ok_or(ArchError::NoMemory)?;
+    IDLE_VTTBR.store(root.as_usize() as u64, Ordering::Relaxed);
+    Ok(())
+}
+
+fn map(region: &Region) -> Result<Mmio, PagingError> {
+    let (base, size) = (region.base as usize, region.size as usize);
+    let va = paging::map_device(PhysAddr::from_usize(base), size)?;
+    // SAFETY: mapped as Device for ever; the registers of an interrupt controller reach no memory.
+    Ok(unsafe { Mmio::new(va.as_usize(), size) })
+}
+
+/// Sets this CPU up: its interrupts, its timer, its virtualization.
+pub fn init_cpu() -> Result<(), ArchError> {
+    let index = cpu::index();
+    let redist = interrupts().gic.init_cpu(cpu::this().mpidr())?;
+    for ppi in [&VIRTUAL_TIMER, &PHYSICAL_TIMER, &HYPERVISOR_TIMER, &MAINTENANCE] {
+        let line = redist.line(ppi.load(Ordering::Relaxed))?;
+        // Their trigger is fixed on most machines; where it isn't, they are levels.
+        let _ = line.set_trigger(Trigger::Level);
+        line.enable();
+    }
+    if let Some(slot) = REDISTRIBUTORS.get(index) {
+        slot.call_once(|| redist);
+    }
+    arm_vcpu::init_cpu(idle_vttbr())?;
+    Ok(())
+}
+
+fn interrupts() -> &'static Interrupts {
+    match INTERRUPTS.get() {
+        Some(interrupts) => interrupts,
+        // `init` comes first, in `main`.
+        None => axhal::power::park(),
+    }
+}
+
+fn idle_vttbr() -> u64 {
+    IDLE_VTTBR.load(Ordering::Relaxed)
+}
+
+/// The counter and its conversions.
+pub fn timer() -> &'static Timer {
+    &interrupts().timer
+}
+
+/// Interrupts another CPU, which then looks at its requests and its run queue.
+pub fn kick(cpu: usize) {
+    if let Some(target) = interrupts().targets.get(cpu) {
+        gicv3::send_sgi(*target, KICK as u8);
+    }
+}
+
+/// What a physical interrupt is to the hypervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Nothing is pending any more.
+    None,
+    /// Another CPU kicked.
+    Kick,
+    /// This CPU's hypervisor timer.
+    Timer,
+    /// A device's: the number as a shared line, for [`complete`].
+    Line(u32),
+}
+
+/// Acknowledges what is pending. All but lines are done with then.
+pub fn acknowledge() -> Event {
+    let intid = gicv3::ack();
+    if intid >= gicv3::SPECIAL {
+        return Event::None;
+    }
+    classify(intid)
+}
+
+/// What an interrupt is that a vCPU's exit has acknowledged already.
+pub fn classify(intid: u32) -> Event {
+    gicv3::end(intid);
+    if intid >= FIRST_SPI {
+        return Event::Line(intid - FIRST_SPI);
+    }
+    if intid == VIRTUAL_TIMER.load(Ordering::Relaxed) || intid == PHYSICAL_TIMER.load(Ordering::Relaxed) {
+        // A guest's timer that fires while its vCPU is not loaded can only be a leftover: it is
+        // stopped at switch-out. Its level, if it is still there, comes back.
+        gicv3::deactivate(intid);
+        return Event::Kick;
+    }
+    if intid == HYPERVISOR_TIMER.load(Ordering::Relaxed) {
+        // Off before the deactivation, or its level fires again.
+        timer().clear_deadline();
+        gicv3::deactivate(intid);
+        return Event::Timer;
+    }
+    gicv3::deactivate(intid);
+    Event::Kick
+}
+
+/// The device behind a line has been served.
+pub fn complete(line: u32) {
+    gicv3::deactivate(line + FIRST_SPI);
+}
+
+/// Lets a shared line of the hypervisor's own interrupt CPU `cpu`.
+pub fn enable_line(line: u32, cpu: usize) -> Result<(), ArchError> {
+    let interrupts = interrupts();
+    let intid = line.saturating_add(FIRST_SPI);
+    let mpidr = axhal::boot::info().machine.cpus.list.get(cpu).map_or(0, |cpu| cpu.mpidr);
+    interrupts.gic.route(intid, mpidr)?;
+    interrupts.gic.spi(intid)?.enable();
+    Ok(())
+}
+
+/// How many shared lines there are.
+pub fn line_count() -> u32 {
+    interrupts().gic.spi_count()
+}
+
+/// See `PagingHandler::publish_tables`.
+pub fn publish_tables() {
+    paging::publish();
+}
+
+/// See `PagingHandler::flush_stage2`.
+pub fn flush_stage2(vmid: u16, range: Option<GuestPhysRange>) {
+    let _masked = axhal::irq::MaskGuard::new();
+    arm_vcpu::flush_stage2(idle_vttbr(), vmid, range);
+}
+
+/// Stage 2 forces guest RAM to be write-back (FEAT_S2FWB): no cleaning is needed.
+pub fn guest_ram_is_coherent() -> bool {
+    arm_vcpu::features().fwb
+}
+
+/// The machine under the vCPUs.
+pub struct Host;
+
+impl Host {
+    fn line(intid: u32) -> Option<Line> {
+        if intid < FIRST_SPI {
+            REDISTRIBUTORS.get(cpu::index())?.get()?.line(intid).ok()
+        } else {
+            interrupts().gic.spi(intid).ok()
+        }
+    }
+}
+
+impl ArmHost for Host {
+    const MAX_CPUS: usize = MAX_CPUS;
+    const KICK_SGI: u32 = KICK;
+
+    #[inline]
+    fn cpu() -> usize {
+        cpu::index()
+    }
+
+    #[inline]
+    fn ack() -> u32 {
+        gicv3::ack()
+    }
+
+    #[inline]
+    fn end(intid: u32) {
+        gicv3::end(intid);
+    }
+
+    #[inline]
+    fn deactivate(intid: u32) {
+        gicv3::deactivate(intid);
+    }
+
+    #[inline]
+    fn kick(cpu: usize) {
+        kick(cpu);
+    }
+
+    #[inline]
+    fn kicked() -> bool {
+        SCHEDULER.ipi();
+        SCHEDULER.need_resched()
+    }
+
+    #[inline]
+    fn maintenance_intid() -> u32 {
+        MAINTENANCE.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn virtual_timer_intid() -> u32 {
+        VIRTUAL_TIMER.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn physical_timer_intid() -> u32 {
+        PHYSICAL_TIMER.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn idle_vttbr() -> u64 {
+        idle_vttbr()
+    }
+
+    fn set_active(intid: u32, active: bool) {
+        if let Some(line) = Self::line(intid) {
+            if active { line.set_active() } else { line.clear_active() }
+        }
+    }
+
+    fn set_pending(intid: u32, pending: bool) {
+        if let Some(line) = Self::line(intid) {
+            if pending { line.set_pending() } else { line.clear_pending() }
+        }
+    }
+
+    fn is_pending(intid: u32) -> bool {
+        Self::line(intid).is_some_and(|line| line.is_pending())
+    }
+
+    fn set_enabled(intid: u32, enabled: bool) {
+        let Some(line) = Self::line(intid) else { return };
+        if enabled {
+            line.enable();
+        } else if let Err(error) = line.disable() {
+            log::error!("interrupt {intid}: {error:?}");
+        }
+    }
+
+    fn set_edge(intid: u32, edge: bool) {
+        let trigger = if edge { Trigger::Edge } else { Trigger::Level };
+        if let Some(line) = Self::line(intid)
+            && let Err(error) = line.set_trigger(trigger)
+        {
+            log::warn!("interrupt {intid}: {error:?}");
+        }
+    }
+
+    fn route(intid: u32, cpu: usize) {
+        if let Some(cpu) = axhal::boot::info().machine.cpus.list.get(cpu)
+            && let Err(error) = interrupts().gic.route(intid, cpu.mpidr)
+        {
+            log::error!("interrupt {intid}: {error:?}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Puts a VM's images and its device tree into its RAM.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use axaddrspace::{GuestPhysAddr, GuestPhysRange};
+use axloader::fdt::{self, Chosen, GuestPlatform, Interrupt, Irqchip, TimerInterrupts, Uart};
+use axloader::{AARCH64, GuestMemory, Inputs, LoadPlan, Loader, PlanError};
+use axvm::{AxVMConfig, VmError};
+use axvmconfig::bundle::Bundle;
+use axvmconfig::{EmulatedDeviceConfig, EmulatedDeviceType};
+
+use crate::manager::pause;
+use crate::vm::Vm;
+
+/// Pieces that are written with interrupts masked.
+const PIECE: usize = 32 << 10;
+const FIRST_SPI: u32 = 32;
+/// What guests are told the UART's clock is: that of the common boards.
+const UART_CLOCK_HZ: u32 = 24_000_000;
+
+/// Why a VM could not be loaded.
+#[derive(Debug)]
+pub enum LoadFailure {
+    /// The bundle lacks a file that the description names.
+    Missing(&'static str),
+    /// Something doesn't fit.
+    Plan(PlanError),
+    /// The device tree.
+    Fdt(fdt::FdtError),
+    /// A compressed kernel is damaged, or memory can't be written.
+    Load(axloader::LoadError<VmError>),
+    /// The VM.
+    Vm(VmError),
+}
+
+impl From<PlanError> for LoadFailure {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(error)
+    }
+}
+
+impl From<fdt::FdtError> for LoadFailure {
+    fn from(error: fdt::FdtError) -> Self {
+        Self::Fdt(error)
+    }
+}
+
+impl From<VmError> for LoadFailure {
+    fn from(error: VmError) -> Self {
+        Self::Vm(error)
+    }
+}
+
+/// A VM's files in the bundle.
+struct Files<'a> {
+    kernel: &'a [u8],
+    bios: Option<&'a [u8]>,
+    dtb: Option<&'a [u8]>,
+    ramdisk: Option<&'a [u8]>,
+}
+
+impl<'a> Files<'a> {
+    fn find(bundle: &Bundle<'a>, toml: &str, config: &AxVMConfig) -> Result<Self, LoadFailure> {
+        let images = config.image_config();
+        let get = |path: &str, what| {
+            bundle.resolve(toml, path).map(|file| file.data).ok_or(LoadFailure::Missing(what))
+        };
+        let optional = |path: &Option<_>, what| {
+            path.as_ref().map(|path: &alloc::string::String| get(path, what)).transpose()
+        };
+        Ok(Self {
+            kernel: get(&images.kernel_path, "kernel_path")?,
+            bios: optional(&images.bios_path, "bios_path")?,
+            dtb: optional(&images.dtb_path, "dtb_path")?,
+            ramdisk: optional(&images.ramdisk_path, "ramdisk_path")?,
+        })
+    }
+}
+
+/// Clears the VM's RAM and loads what its description, the file `toml` of the bundle, names.
+pub fn load(vm: &Vm, bundle: &Bundle<'_>, toml: &str) -> Result<(), LoadFailure> {
+    let config = vm.config();
+    let images = config.image_config();
+    let files = Files::find(bundle, toml, config)?;
+    let ram: Vec<Range<u64>> = config
+        .memory_regions()
+        .iter()
+        .map(|region| region.gpa as u64..(region.gpa + region.size) as u64)
+        .collect();
+    let gpa = |address: Option<GuestPhysAddr>| address.map(|address| address.as_usize() as u64);
+    let user_dtb = files.dtb.map_or(0, |dtb| dtb.len() as u64);
+    let mut plan = LoadPlan::new(&Inputs {
+        protocol: &AARCH64,
+        ram: &ram,
+        kernel: files.kernel,
+        kernel_addr: gpa(images.kernel_load_gpa),
+        entry: images.entry_fixed.then(|| config.bsp_entry().as_usize() as u64),
+        ramdisk: files.ramdisk,
+        ramdisk_addr: gpa(images.ramdisk_load_gpa),
+        dtb_addr: gpa(images.dtb_load_gpa),
+        dtb_room: fdt::ROOM + user_dtb,
+    })?;
+    plan.set_dtb(device_tree(config, &ram, &files, &plan)?)?;
+    let keep: Vec<GuestPhysRange> = plan
+        .overwritten()
+        .into_iter()
+        .map(|range| GuestPhysRange {
+            start: (range.start as usize).into(),
+            end: (range.end as usize).into(),
+        })
+        .collect();
+    vm.clear_ram(&keep, pause)?;
+    let mut loader = Loader::new(&plan);
+    while loader.step(&mut Ram(vm)).map_err(LoadFailure::Load)? {
+        pause();
+    }
+    vm.loaded((plan.entry() as usize).into(), plan.dtb() as usize)?;
+    Ok(())
+}
+
+/// The guest's RAM, written piece by piece.
+struct Ram<'a>(&'a Vm);
+
+impl GuestMemory for Ram<'_> {
+    type Error = VmError;
+
+    fn write(&mut self, gpa: u64, data: &[u8]) -> Result<(), VmError> {
+        let mut at = gpa as usize;
+        for piece in data.chunks(PIECE) {
+            self.0.write_image(at.into(), piece)?;
+            at += piece.len();
+            pause();
+        }
+        Ok(())
+    }
+
+    fn zero(&mut self, gpa: u64, len: u64) -> Result<(), VmError> {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        let mut done = 0;
+        while done < len as usize {
+            let piece = ZEROS.len().min(len as usize - done);
+            self.0.write_image((gpa as usize + done).into(), ZEROS.get(..piece).unwrap_or(&ZEROS))?;
+            done += piece;
+        }
+        Ok(())
+    }
+}
+
+/// Generates the guest's device tree, or corrects the one its description names.
+fn device_tree(
+    config: &AxVMConfig,
+    ram: &[Range<u64>],
+    files: &Files<'_>,
+    plan: &LoadPlan<'_>,
+) -> Result<Vec<u8>, LoadFailure> {
+    let cpus: Vec<u64> = config
+        .get_vcpu_affinities_pcpu_ids()
+        .into_iter()
+        .map(|(_, _, phys_id)| phys_id as u64)
+        .collect();
+    let find = |kind| config.emu_devices().iter().find(|device| device.emu_type == kind);
+    let registers = |device: &EmulatedDeviceConfig| {
+        device.base_gpa as u64..(device.base_gpa + device.length) as u64
+    };
+    let irqchip = match (find(EmulatedDeviceType::GicDistributor), find(EmulatedDeviceType::GicRedistributor)) {
+        (Some(distributor), Some(redistributor)) => Some(Irqchip::GicV3 {
+            distributor: registers(distributor),
+            redistributors: registers(redistributor),
+        }),
+        _ => None,
+    };
+    let uart = find(EmulatedDeviceType::Console).map(|device| Uart {
+        registers: registers(device),
+        interrupt: Interrupt { number: device.irq_id.unwrap_or(0) + FIRST_SPI, edge: false },
+        clock_hz: UART_CLOCK_HZ,
+    });
+    let devices = crate::board::guest_devices(config);
+    let platform = GuestPlatform {
+        memory: ram,
+        cpus: &cpus,
+        irqchip,
+        uart,
+        timer: TimerInterrupts::default(),
+        devices: &devices,
+    };
+    let chosen = Chosen {
+        bootargs: config.image_config().cmdline.as_deref(),
+        ramdisk: plan.ramdisk(),
+        kaslr_seed: None,
+    };
+    Ok(match files.dtb {
+        Some(dtb) => fdt::correct(dtb, &platform, &chosen)?,
+        None => fdt::generate(&platform, &chosen)?,
+    })
+}

@@ -1,0 +1,314 @@
+//! From the boot bundle to running VMs, and from VMs that end to the machine that powers off.
+
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use axhal::{irq, power};
+use axtask::{CpuMask, TaskConfig, TaskName, WaitQueue};
+use axvcpu::GuestFault;
+use axvm::{AxVMConfig, StopCause, VmFault, VmStatus};
+use axvmconfig::bundle::Bundle;
+use axvmconfig::{Arch, AxVMCrateConfig, Severity};
+use spin::Mutex;
+
+use crate::task::{Machine, SCHEDULER, priority};
+use crate::vm::{self, Running, Vm};
+use crate::{board, console, loader, vcpu};
+
+/// The machine's final status: every VM ended well.
+const STATUS_OK: u8 = 0;
+/// A VM ended with a fault.
+const STATUS_FAULT: u8 = 1;
+/// A VM could not be started.
+const STATUS_NOT_STARTED: u8 = 2;
+
+/// A VM from its description to its end.
+struct Guest {
+    id: usize,
+    name: String,
+    /// Its description's name in the bundle.
+    toml: String,
+    vm: Arc<Vm>,
+    /// vCPU tasks that have left since it was told to stop.
+    left: AtomicUsize,
+    /// Its tasks are to end.
+    over: AtomicBool,
+}
+
+static GUESTS: Mutex<Vec<Arc<Guest>>> = Mutex::new(Vec::new());
+/// Somebody's last vCPU has left.
+static EVENT: AtomicBool = AtomicBool::new(false);
+static WAKE: WaitQueue<Machine> = WaitQueue::new();
+/// vCPU tasks of a stopped VM wait here for what becomes of it.
+static STOPPED: WaitQueue<Machine> = WaitQueue::new();
+
+/// Between two bounded pieces of long work: lets interrupts in, and other tasks.
+pub fn pause() {
+    irq::preemptible(|| {});
+}
+
+/// The manager's task: starts the VMs of `bundle`, watches them, and powers the machine off.
+pub fn run(bundle: &'static [u8], stay: bool) {
+    let mut status = STATUS_OK;
+    let bundle = match Bundle::new(bundle) {
+        Ok(bundle) => bundle,
+        Err(_) if bundle.is_empty() => {
+            log::error!("no VMs: the image has no bundle and none was handed over (-initrd)");
+            return idle(STATUS_NOT_STARTED, stay);
+        }
+        Err(error) => {
+            log::error!("bundle: {error}");
+            return idle(STATUS_NOT_STARTED, stay);
+        }
+    };
+    let configs = descriptions(&bundle, &mut status);
+    for (toml, config) in configs {
+        if let Err(error) = create(&bundle, toml, config) {
+            log::error!("{toml}: {error}");
+            status = status.max(STATUS_NOT_STARTED);
+        }
+    }
+    while !GUESTS.lock().is_empty() {
+        WAKE.wait_until(&SCHEDULER, || EVENT.swap(false, Ordering::Acquire));
+        let guests: Vec<_> = GUESTS.lock().clone();
+        for guest in guests {
+            if guest.left.load(Ordering::Acquire) == guest.vm.vcpu_list().len() {
+                status = status.max(ended(&bundle, &guest));
+            }
+        }
+    }
+    idle(status, stay);
+}
+
+/// No VM is left.
+fn idle(status: u8, stay: bool) {
+    console::flush();
+    if stay {
+        log::info!("no VM runs (when-idle=stay)");
+        return;
+    }
+    power::off(status);
+}
+
+/// The bundle's descriptions that pass all checks; what is wrong with the others is printed.
+fn descriptions<'a>(bundle: &Bundle<'a>, status: &mut u8) -> Vec<(&'a str, AxVMCrateConfig)> {
+    let mut good = Vec::new();
+    for file in bundle.descriptions() {
+        let Ok(text) = core::str::from_utf8(file.data) else {
+            log::error!("{}: not UTF-8 text", file.name);
+            *status = STATUS_NOT_STARTED;
+            continue;
+        };
+        match axvmconfig::parse(text, Arch::Aarch64) {
+            Ok(mut config) => {
+                let mut found = config.warnings.clone();
+                board::with_facts(|facts| {
+                    found.extend(axvmconfig::resolve_devices(&mut config, facts).0);
+                    found.extend(axvmconfig::check_board(&config, facts).0);
+                });
+                if report(file.name, text, &found) {
+                    *status = STATUS_NOT_STARTED;
+                } else {
+                    good.push((file.name, text, config));
+                }
+            }
+            Err(diagnostics) => {
+                report(file.name, text, &diagnostics.0);
+                *status = STATUS_NOT_STARTED;
+            }
+        }
+    }
+    // What several say together: the later one is refused.
+    let configs: Vec<_> = good.iter().map(|(_, _, config)| config).collect();
+    let conflicts = axvmconfig::check_bundle(&configs);
+    let mut index = 0;
+    good.retain(|(name, text, _)| {
+        let found: Vec<_> = conflicts.iter().filter(|(n, _)| *n == index).map(|(_, d)| *d).collect();
+        index += 1;
+        let refused = report(name, text, &found);
+        if refused {
+            *status = STATUS_NOT_STARTED;
+        }
+        !refused
+    });
+    good.into_iter().map(|(name, _, config)| (name, config)).collect()
+}
+
+/// Prints diagnostics; `true` if there is an error among them.
+fn report(file: &str, text: &str, found: &[axvmconfig::Diagnostic]) -> bool {
+    let mut errors = false;
+    for diagnostic in found {
+        let line = diagnostic.line(file, text);
+        if diagnostic.severity() == Severity::Error {
+            errors = true;
+            log::error!("{line}");
+        } else {
+            log::warn!("{line}");
+        }
+    }
+    errors
+}
+
+/// Builds a VM, loads it, and starts it.
+fn create(bundle: &Bundle<'_>, toml: &str, config: AxVMCrateConfig) -> Result<(), Failure> {
+    let config = AxVMConfig::from(config);
+    if config.id() >= vm::MAX_VMS {
+        return Err(Failure::Id(config.id()));
+    }
+    let vm = Vm::build(config).map_err(Failure::Build)?;
+    loader::load(&vm, bundle, toml).map_err(Failure::Load)?;
+    if let Some(port) = vm.console() {
+        console::attach(vm.id(), vm.name(), port);
+    }
+    let guest = Arc::new(Guest {
+        id: vm.id(),
+        name: vm.name().to_string(),
+        toml: toml.to_string(),
+        vm: vm.clone(),
+        left: AtomicUsize::new(0),
+        over: AtomicBool::new(false),
+    });
+    GUESTS.lock().push(guest.clone());
+    let tasks = spawn_vcpus(&vm)?;
+    vm::register(Running { vm: vm.clone(), tasks });
+    let ram: usize = vm.ram().map(|range| range.size()).sum();
+    log::info!("VM {} {}: {} vCPUs, {} MiB", guest.id, guest.name, vm.vcpu_list().len(), ram >> 20);
+    vm.boot().map_err(Failure::Boot)
+}
+
+fn spawn_vcpus(vm: &Arc<Vm>) -> Result<Box<[crate::task::TaskOf]>, Failure> {
+    let mut tasks = Vec::new();
+    for vcpu in vm.vcpu_list() {
+        let id = vcpu.id();
+        let mut name = TaskName::new(vm.name());
+        if vm.name().len() > 12 {
+            name = TaskName::new("vcpu");
+        }
+        let config = TaskConfig {
+            name,
+            priority: priority::VCPU,
+            affinity: vcpu.cpu_mask().map_or(CpuMask::ALL, |mask| CpuMask::from_bits(mask as u64)),
+            data: vcpu::data(vm, id),
+        };
+        let vm = vm.clone();
+        let task = SCHEDULER.spawn(config, move || {
+            vcpu::main(&vm, id);
+            0
+        });
+        tasks.push(task.map_err(Failure::Spawn)?);
+    }
+    Ok(tasks.into())
+}
+
+/// A vCPU task has left its stopping VM. Returns when it is decided what becomes of the VM:
+/// `true`: it starts again; `false`: it is over, and so is the task.
+pub fn left(vm: &Arc<Vm>) -> bool {
+    let guest = GUESTS.lock().iter().find(|guest| guest.id == vm.id()).cloned();
+    let Some(guest) = guest else { return false };
+    guest.left.fetch_add(1, Ordering::AcqRel);
+    EVENT.store(true, Ordering::Release);
+    WAKE.notify_one();
+    let decided = || guest.over.load(Ordering::Acquire) || !vm.is_stopping();
+    STOPPED.wait_until(&SCHEDULER, decided);
+    !guest.over.load(Ordering::Acquire)
+}
+
+/// All vCPUs of a VM have left: it starts again, or its memory comes back. Returns its status.
+fn ended(bundle: &Bundle<'_>, guest: &Arc<Guest>) -> u8 {
+    let vm = &guest.vm;
+    vm.stopped();
+    let cause = vm.cause().unwrap_or(StopCause::Requested);
+    let (cause, restarted) = match cause {
+        StopCause::Reset => match restart(bundle, guest) {
+            Ok(()) => (cause, true),
+            Err(error) => {
+                log::error!("VM {}: restart: {error}", guest.name);
+                (StopCause::Fault(VmFault::Restart), false)
+            }
+        },
+        cause => (cause, false),
+    };
+    if restarted {
+        return STATUS_OK;
+    }
+    console::detach(guest.id);
+    log::info!("VM {} {} ended: {}", guest.id, guest.name, Cause(&cause));
+    let running = vm::unregister(guest.id);
+    guest.over.store(true, Ordering::Release);
+    STOPPED.notify_all();
+    if let Some(running) = running {
+        for task in &running.tasks {
+            task.join();
+        }
+    }
+    GUESTS.lock().retain(|other| other.id != guest.id);
+    match cause {
+        StopCause::Fault(_) => STATUS_FAULT,
+        _ => STATUS_OK,
+    }
+}
+
+fn restart(bundle: &Bundle<'_>, guest: &Arc<Guest>) -> Result<(), Failure> {
+    let vm = &guest.vm;
+    console::flush();
+    log::info!("VM {} {} restarts", guest.id, guest.name);
+    guest.left.store(0, Ordering::Release);
+    vm.reset().map_err(Failure::Boot)?;
+    loader::load(vm, bundle, &guest.toml).map_err(Failure::Load)?;
+    debug_assert_eq!(vm.status(), VmStatus::Loaded);
+    vm.boot().map_err(Failure::Boot)?;
+    STOPPED.notify_all();
+    Ok(())
+}
+
+/// Why a VM could not be started.
+enum Failure {
+    Id(usize),
+    Build(axvm::VmError),
+    Load(loader::LoadFailure),
+    Spawn(axtask::SpawnError),
+    Boot(axerrno::AxError),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "VM id {id}: ids are below {}", vm::MAX_VMS),
+            Self::Build(error) => write!(f, "{error}"),
+            Self::Load(error) => write!(f, "{error:x?}"),
+            Self::Spawn(error) => write!(f, "no task: {error:?}"),
+            Self::Boot(error) => write!(f, "{error:?}"),
+        }
+    }
+}
+
+/// Why a VM ended, for people.
+struct Cause<'a>(&'a StopCause);
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            StopCause::PoweredOff => write!(f, "powered off"),
+            StopCause::Reset => write!(f, "reset"),
+            StopCause::AllCpusOff => write!(f, "all its CPUs switched themselves off"),
+            StopCause::Requested => write!(f, "shut down by the hypervisor"),
+            StopCause::Fault(VmFault::Guest { vcpu, fault }) => match fault {
+                GuestFault::IllegalState { syndrome } => {
+                    write!(f, "fault: vCPU {vcpu}: illegal state, syndrome {syndrome:#x}")
+                }
+                GuestFault::UnexpectedTrap { syndrome, pc } => {
+                    write!(f, "fault: vCPU {vcpu}: unexpected trap, syndrome {syndrome:#x}, pc {pc:#x}")
+                }
+                GuestFault::HardwareError { syndrome, pc } => {
+                    write!(f, "fault: vCPU {vcpu}: hardware error, syndrome {syndrome:#x}, pc {pc:#x}")
+                }
+            },
+            StopCause::Fault(VmFault::Unhandled { vcpu }) => write!(f, "fault: vCPU {vcpu}: unhandled exit"),
+            StopCause::Fault(VmFault::Restart) => write!(f, "fault: it could not be restarted"),
+        }
+    }
+}
