@@ -39,6 +39,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
         self.sync_all(vcpu)
     }
 
+    #[inline(never)]
     fn sync_all(&self, me: usize) -> bool {
         let v = &self.vcpus[me];
         self.with_spis(1 << me, |spis| {
@@ -82,21 +83,24 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
     fn place_private(&self, v: &Vcpu, bank: &mut Bank, mut spis: Option<&mut Spis>) -> bool {
         drain_inbox(v, bank);
         // The last: software made one active, which has to be in a list register or counted.
-        if bank.hcr & WAITING != 0
-            || !bank.loaded
-            || bank.irqs.active != 0 && bank.hcr & hcr::LRENPIE == 0
-        {
+        if bank.hcr & WAITING != 0 || bank.irqs.active != 0 && bank.hcr & hcr::LRENPIE == 0 {
             return false;
         }
-        if bank.dirty | bank.dirty_pending != 0 {
+        if bank.dirty != 0 {
             apply_dirty::<C>(bank);
         }
         let ctlr = self.ctlr();
-        for intid in bits(bank.irqs.again(ctlr)) {
-            self.replace_private(bank, intid);
+        let todo = bank.irqs.ready(ctlr) | bank.irqs.again(ctlr);
+        if todo == 0 {
+            return true;
         }
-        for intid in bits(bank.irqs.ready(ctlr)) {
+        let mut free = C::elrsr() & bank.lr_mask;
+        for intid in bits(todo) {
             let bit = 1 << intid;
+            if bank.irqs.in_lr & bit != 0 {
+                self.replace_private(bank, &mut free, intid);
+                continue;
+            }
             if bank.irqs.linked & bit != 0 {
                 let pintid = u32::from(bank.pintid[intid as usize]);
                 bank.irqs.resample::<C>(bit, pintid);
@@ -104,7 +108,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
                     continue;
                 }
             }
-            let Some(slot) = self.free_slot(bank, spis.as_deref_mut()) else {
+            let Some(slot) = self.claim(bank, &mut free, spis.as_deref_mut()) else {
                 return false;
             };
             self.put_private(bank, slot, intid);
@@ -112,12 +116,23 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
         true
     }
 
-    /// The list register of private interrupt `intid` is brought up to date.
-    pub(crate) fn replace_private(&self, bank: &mut Bank, intid: u32) {
-        let Some(slot) = bank.slot_of(intid) else {
-            return;
-        };
-        bank.slots[slot] = EMPTY;
+    /// Private interrupt `intid` is pending once more: its list register is brought up to date.
+    /// Mostly the guest has deactivated it, and the register is one of the `free` ones.
+    #[inline]
+    pub(crate) fn replace_private(&self, bank: &mut Bank, free: &mut u32, intid: u32) {
+        let slot = usize::from(bank.slot_of_private[intid as usize % 32]);
+        if *free >> (slot & 31) & 1 != 0 {
+            *free &= !(1 << slot);
+            bank.take_back::<C>(intid, 0);
+            self.put_private(bank, slot, intid);
+        } else {
+            self.update_private(bank, slot, intid);
+        }
+    }
+
+    #[cold]
+    fn update_private(&self, bank: &mut Bank, slot: usize, intid: u32) {
+        bank.slots[slot & 15] = EMPTY;
         bank.take_back::<C>(intid, C::read_lr(slot));
         if (bank.irqs.ready(self.ctlr()) | bank.irqs.active) & 1 << intid != 0 {
             self.put_private(bank, slot, intid);
@@ -129,7 +144,8 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
     #[inline]
     pub(crate) fn put_private(&self, bank: &mut Bank, slot: usize, intid: u32) {
         let image = bank.hand_over::<C>(intid, self.ctlr());
-        bank.slots[slot] = intid as u16;
+        bank.slots[slot & 15] = intid as u16;
+        bank.slot_of_private[intid as usize % 32] = slot as u8;
         C::write_lr(slot, image);
     }
 
@@ -159,7 +175,8 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
                 let here = word.ready(ctlr) & bit != 0 && usize::from(spi.target) == me
                     || word.active & bit != 0 && usize::from(spi.holder) == me && slot.is_some();
                 if here {
-                    let Some(slot) = slot.or_else(|| self.free_slot(bank, Some(spis))) else {
+                    let free = || self.claim(bank, &mut (C::elrsr() & bank.lr_mask), Some(spis));
+                    let Some(slot) = slot.or_else(free) else {
                         return false;
                     };
                     self.put_spi(me, bank, spis, slot, n);
@@ -176,24 +193,31 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
         C::write_lr(slot, image);
     }
 
-    /// A list register that is empty by ICH_ELRSR_EL2. What was in it has been deactivated by the
-    /// guest; with `spis` that may have been an SPI.
+    /// One of the list registers in `free`, which are empty by ICH_ELRSR_EL2. What was in it has
+    /// been deactivated by the guest; with `spis` that may have been an SPI.
     #[inline]
-    pub(crate) fn free_slot(&self, bank: &mut Bank, mut spis: Option<&mut Spis>) -> Option<usize> {
-        let mut free = C::elrsr() & bank.lr_mask();
-        while free != 0 {
+    pub(crate) fn claim(
+        &self,
+        bank: &mut Bank,
+        free: &mut u32,
+        mut spis: Option<&mut Spis>,
+    ) -> Option<usize> {
+        while *free != 0 {
             let slot = free.trailing_zeros() as usize & 15;
-            free &= free - 1;
-            let intid = u32::from(bank.slots[slot]);
-            if intid < FIRST {
-                bank.take_back::<C>(intid, 0);
-            } else if bank.slots[slot] != EMPTY {
-                let Some(spis) = &mut spis else { continue };
-                let n = (intid - FIRST) as usize;
-                spis.take_back::<C>(n, 0, 0);
-                spis.refresh(&self.vcpus, n, self.ctlr());
+            *free &= *free - 1;
+            let id = bank.slots[slot];
+            if id != EMPTY {
+                let intid = u32::from(id);
+                if intid < FIRST {
+                    bank.take_back::<C>(intid, 0);
+                } else if let Some(spis) = &mut spis {
+                    // If it is pending once more, it is in this vCPU's queue since.
+                    spis.take_back::<C>((intid - FIRST) as usize, 0, 0);
+                } else {
+                    continue;
+                }
+                bank.slots[slot] = EMPTY;
             }
-            bank.slots[slot] = EMPTY;
             return Some(slot);
         }
         None

@@ -98,14 +98,15 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
         if bank.hcr & WAITING != 0 {
             return false;
         }
+        let mut free = C::elrsr() & bank.lr_mask;
         if bank.irqs.in_lr & bit != 0 {
-            self.replace_private(bank, intid);
+            self.replace_private(bank, &mut free, intid);
             return true;
         }
         if bank.irqs.active & bit != 0 {
             return false;
         }
-        let Some(slot) = self.free_slot(bank, None) else {
+        let Some(slot) = self.claim(bank, &mut free, None) else {
             return false;
         };
         self.put_private(bank, slot, intid);

@@ -25,11 +25,8 @@ pub(crate) struct Face {
     pub intid: u32,
     /// The physical one, if it is linked.
     pub pintid: u32,
-    /// If it is active, the priority it was acknowledged with.
+    /// If it is active, the one it was acknowledged with.
     pub prio: u8,
-    /// If it is active: whether it can be pending in the same list register, with the same
-    /// priority and on the same vCPU.
-    pub together: bool,
 }
 
 /// The state of 32 interrupts, a bit each.
@@ -99,46 +96,60 @@ impl IrqWord {
         self.again(ctlr) | self.in_lr & fell
     }
 
-    /// Moves interrupt `bit` into a list register and returns its image. `bit` is pending and
-    /// forwarded, or active.
-    pub fn hand_over<C: CpuInterface>(&mut self, bit: u32, face: Face, ctlr: u32) -> u64 {
-        let active = self.active & bit != 0;
+    /// Moves interrupt `bit`, which is ready, into a list register and returns its image.
+    #[inline]
+    pub fn hand_over_ready(&mut self, bit: u32, face: Face) -> u64 {
+        let mut image = self.image_of(bit, face) | lr::PENDING;
+        if self.linked & bit != 0 {
+            self.line &= !bit;
+        } else if self.edge & bit == 0 {
+            // The line is sampled again when the guest has deactivated it.
+            image |= lr::EOI;
+        }
+        self.soft |= self.latch & !self.edge & bit;
+        self.latch &= !bit;
+        self.in_lr |= bit;
+        image
+    }
+
+    /// What of an image does not depend on the state.
+    #[inline]
+    fn image_of(&self, bit: u32, face: Face) -> u64 {
         let mut image = u64::from(face.intid) | u64::from(face.prio) << lr::PRIORITY_SHIFT;
         if self.group1 & bit != 0 {
             image |= lr::GROUP1;
         }
-        let pending = self.pending() & self.forwarded(ctlr) & bit != 0;
-        if active {
-            image |= lr::ACTIVE;
-        }
         if self.linked & bit != 0 {
             image |= lr::HW | u64::from(face.pintid) << lr::PINTID_SHIFT;
-            if active {
-                // Pending and active is for software interrupts only (ICH_LR<n>_EL2.State). The
-                // physical controller keeps the pending half until the guest deactivates.
-                self.pend_physically::<C>(bit, face.pintid);
-            } else {
+        }
+        image
+    }
+
+    /// Moves interrupt `bit`, which is active, into a list register and returns its image.
+    /// `together`: if it is pending too, it can be so in the same list register, with the same
+    /// priority and on the same vCPU.
+    pub fn hand_over_active<C: CpuInterface>(
+        &mut self,
+        bit: u32,
+        face: Face,
+        together: bool,
+        ctlr: u32,
+    ) -> u64 {
+        let mut image = self.image_of(bit, face) | lr::ACTIVE;
+        if self.linked & bit != 0 {
+            // Pending and active is for software interrupts only (ICH_LR<n>_EL2.State). The
+            // physical controller keeps the pending half until the guest deactivates.
+            self.pend_physically::<C>(bit, face.pintid);
+        } else if self.edge & bit == 0 {
+            image |= lr::EOI;
+        } else if self.latch & self.forwarded(ctlr) & bit != 0 {
+            if together {
                 image |= lr::PENDING;
-                self.soft |= self.latch & !self.edge & bit;
                 self.latch &= !bit;
-                self.line &= !bit;
-            }
-        } else if self.edge & bit != 0 {
-            if active && pending && !face.together {
+            } else {
                 // The pending half waits for the other.
                 image |= lr::EOI;
                 self.soft |= bit;
-            } else if pending {
-                image |= lr::PENDING;
-                self.latch &= !bit;
-            }
-        } else {
-            // The line is sampled again when the guest has deactivated it.
-            image |= lr::EOI;
-            if !active {
-                image |= lr::PENDING;
-                self.soft |= self.latch & bit;
-                self.latch &= !bit;
             }
         }
         self.active &= !bit;
@@ -147,6 +158,7 @@ impl IrqWord {
     }
 
     /// Takes interrupt `bit` back from a list register that reads `image`.
+    #[inline]
     pub fn take_back<C: CpuInterface>(&mut self, bit: u32, pintid: u32, image: u64) {
         self.in_lr &= !bit;
         let soft = self.soft & bit;

@@ -13,6 +13,19 @@
 //! the CPU interface too. Linked interrupts (timer PPIs, passthrough SPIs) stand for a physical
 //! one, which is physically active from when it fired until the guest deactivates it.
 //!
+//! # What a vCPU's run loop does
+//!
+//! With interrupts masked, on the CPU where the vCPU runs:
+//!
+//! - Switched in: restore the guest's timers, then [`Vgic::load`].
+//! - Before each entry: if Fold is requested, [`Vgic::fold`]; then, if Sync is, [`Vgic::sync_in`];
+//!   enter only if that returned `true` and no request has come since, else look again.
+//! - After an exit by the maintenance interrupt: [`Vgic::maintenance`]; by a linked PPI:
+//!   [`Vgic::ppi_fired`]; by a passthrough SPI: [`Vgic::spi_fired`] of the VM it belongs to.
+//! - WFI: [`Vgic::has_deliverable`]; if `false`, [`Vgic::put`], stop the timers, and only then
+//!   sleep. The same when it is switched out: nobody who is live sleeps, as others may wait for
+//! - Switched off: [`Vgic::put`]. [`Vgic::reset`] needs all of them put.
+//!
 //! # Locks
 //!
 //! The distributor's lock protects all SPIs; each vCPU's bank has its own. Order: distributor,

@@ -27,6 +27,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
             C::write_ap1r(n, ap1r[n]);
         }
         bank.lr_count = C::lr_count().min(16);
+        bank.lr_mask = (1 << bank.lr_count) - 1;
         bank.loaded = true;
         bank.dirty = bank.irqs.linked;
         apply_dirty::<C>(&mut bank);
@@ -74,7 +75,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
                 return true;
             }
             // Level-sensitive ones that the guest has deactivated: their lines count again.
-            for slot in bits(C::eisr() & bank.lr_mask()) {
+            for slot in bits(C::eisr() & bank.lr_mask) {
                 self.fold_slot(vcpu, &mut bank, spis, slot as usize & 15);
             }
             bank.irqs.ready(self.ctlr()) != 0

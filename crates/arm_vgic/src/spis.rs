@@ -144,23 +144,23 @@ impl Spis {
         }
     }
 
-    /// Moves SPI `n` into an image for a list register of vCPU `who`.
+    /// Moves SPI `n`, ready or active, into an image for a list register of vCPU `who`.
     pub fn hand_over<C: CpuInterface>(&mut self, n: usize, who: usize, ctlr: u32) -> u64 {
         let (word, bit) = (&mut self.words[n / 32], 1 << (n % 32));
         let spi = &mut self.each[n];
-        let intid = FIRST + n as u32;
-        let mut face = Face {
-            intid,
-            pintid: intid,
-            prio: spi.prio,
-            together: spi.prio == spi.active_prio && usize::from(spi.target) == who,
-        };
-        if word.active & bit != 0 {
-            self.active_out[who] -= 1;
-            face.prio = spi.active_prio;
-        }
         spi.holder = who as u8;
-        word.hand_over::<C>(bit, face, ctlr)
+        let mut face = Face {
+            intid: FIRST + n as u32,
+            pintid: FIRST + n as u32,
+            prio: spi.prio,
+        };
+        if word.active & bit == 0 {
+            return word.hand_over_ready(bit, face);
+        }
+        self.active_out[who] -= 1;
+        face.prio = spi.active_prio;
+        let together = spi.prio == spi.active_prio && usize::from(spi.target) == who;
+        word.hand_over_active::<C>(bit, face, together, ctlr)
     }
 
     /// Takes SPI `n` back from an image of vCPU `who`.

@@ -66,7 +66,11 @@ pub(crate) struct Bank {
     /// The INTID in each list register, or `EMPTY`. It stays after the guest has deactivated the
     /// interrupt, until the register is used again or folded.
     pub slots: [u16; 16],
-    /// The loaded CPU's number of list registers.
+    /// Which list register each private interrupt marked `in_lr` is in.
+    pub slot_of_private: [u8; 32],
+    /// A bit for each list register of the CPU it is loaded on.
+    pub lr_mask: u32,
+    /// How many these are.
     pub lr_count: usize,
     /// What ICH_HCR_EL2 was written with; meaningful while loaded.
     pub hcr: u64,
@@ -95,6 +99,8 @@ impl Bank {
             dirty: 0,
             dirty_pending: 0,
             slots: [EMPTY; 16],
+            slot_of_private: [0; 32],
+            lr_mask: 0,
             lr_count: 0,
             hcr: 0,
             loaded: false,
@@ -123,33 +129,37 @@ impl Bank {
         self.sleeping = true;
     }
 
-    /// A bit for each list register.
-    #[inline]
-    pub fn lr_mask(&self) -> u32 {
-        (1u32 << (self.lr_count & 31)) - 1
-    }
-
     /// The list register interrupt `intid` was put in.
     pub fn slot_of(&self, intid: u32) -> Option<usize> {
         self.slots.iter().position(|&id| u32::from(id) == intid)
     }
 
-    /// Moves private interrupt `intid` (below 32) into an image.
+    /// Moves private interrupt `intid` (below 32), ready or active, into an image.
     #[inline]
     pub fn hand_over<C: CpuInterface>(&mut self, intid: u32, ctlr: u32) -> u64 {
         let i = (intid % 32) as usize;
-        let active = self.irqs.active >> i & 1 != 0;
+        if self.irqs.active >> i & 1 != 0 {
+            return self.hand_over_active::<C>(intid, ctlr);
+        }
         let face = Face {
             intid,
             pintid: self.pintid[i].into(),
-            prio: if active {
-                self.active_prio[i]
-            } else {
-                self.prio[i]
-            },
-            together: self.active_prio[i] == self.prio[i],
+            prio: self.prio[i],
         };
-        self.irqs.hand_over::<C>(1 << i, face, ctlr)
+        self.irqs.hand_over_ready(1 << i, face)
+    }
+
+    #[cold]
+    fn hand_over_active<C: CpuInterface>(&mut self, intid: u32, ctlr: u32) -> u64 {
+        let i = (intid % 32) as usize;
+        let face = Face {
+            intid,
+            pintid: self.pintid[i].into(),
+            prio: self.active_prio[i],
+        };
+        let together = self.active_prio[i] == self.prio[i];
+        self.irqs
+            .hand_over_active::<C>(1 << i, face, together, ctlr)
     }
 
     /// Takes private interrupt `intid` back from an image.

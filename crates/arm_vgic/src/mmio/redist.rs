@@ -148,6 +148,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
                 bank.dirty |= linked;
             }
             if reg == BitReg::ClearPending {
+                // Of those in `dirty`.
                 bank.dirty_pending |= linked;
             }
             true
@@ -165,7 +166,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
             let irqs = &bank.irqs;
             let ctlr = self.ctlr();
             let more = irqs.ready(ctlr) | irqs.again(ctlr) | irqs.active;
-            Ok(more | bank.dirty | bank.dirty_pending != 0)
+            Ok(more | bank.dirty != 0)
         });
         if look {
             self.notify_mask(1 << target);

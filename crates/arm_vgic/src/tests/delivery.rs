@@ -387,3 +387,45 @@ fn a_changed_priority_leaves_the_active_one_alone() {
     );
     assert_eq!(hw(|h| h.ap[1][0]), 1 << (0x40 >> 3));
 }
+
+#[test]
+fn what_comes_later_does_not_overtake_what_waits() {
+    let g = started(1, 2);
+    enable_spis(&g, true);
+    g.redist_write(0, SGI + 0x100, 4, 1);
+    g.redist_write(0, SGI + 0x400, 1, 0x80);
+    for (i, intid) in [33, 34, 35].into_iter().enumerate() {
+        priority(&g, intid, 0x10 * (i as u8 + 1));
+        g.pulse(intid);
+    }
+    assert_eq!(ack(&g, 0), Some(33));
+    hw(|h| h.eoi(33));
+    // A list register is free, and SPI 35 waits: this SGI is behind it.
+    g.send_sgi(0, SgiRegister::Sgi1r, 1, |_| assert!(g.sync_in(0)));
+    for intid in [34, 35, 0] {
+        assert_eq!(ack(&g, 0), Some(intid));
+        hw(|h| h.eoi(intid));
+    }
+}
+
+#[test]
+fn what_software_makes_active_is_deactivated_without_a_trap() {
+    let g = started(1, 2);
+    hw(|h| (h.tdir, h.vmcr) = (false, h.vmcr | vmcr::VEOIM));
+    for (intid, reg) in [(20, SGI + 0x300), (35, 0x304)] {
+        let (bit, dist) = (1 << (intid % 32), intid >= 32);
+        let write = |reg| match dist {
+            true => g.dist_write(0, reg, 4, bit),
+            false => g.redist_write(0, reg, 4, bit),
+        };
+        enter(&g, 0);
+        write(reg);
+        enter(&g, 0);
+        hw(|h| h.dir(intid));
+        let left = match dist {
+            true => g.dist_read(0, reg, 4),
+            false => g.redist_read(0, reg, 4),
+        };
+        assert_eq!(left, 0, "{intid}");
+    }
+}

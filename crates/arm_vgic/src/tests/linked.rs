@@ -1,6 +1,7 @@
 //! Timer PPIs and passthrough SPIs: the physical state follows the virtual one.
 
 use super::fake::*;
+use crate::CpuInterface;
 use crate::regs::{hcr, lr};
 
 const SGI: u64 = 0x1_0000;
@@ -240,4 +241,17 @@ fn reset_leaves_passthrough_spis_quiet() {
     assert!(!g.has_deliverable(0));
 }
 
-use crate::CpuInterface;
+#[test]
+fn a_line_that_fell_is_not_pending_when_read() {
+    let g = started(1, 4);
+    g.dist_write(0, 0x100 + WORD, 4, BIT);
+    spi(PASSTHROUGH, |s| s.line = true);
+    fire_spi(&g, PASSTHROUGH);
+    enter(&g, 0);
+    assert_eq!(g.dist_read(0, 0x200 + WORD, 4), BIT);
+    enter(&g, 0);
+    spi(PASSTHROUGH, |s| s.line = false);
+    assert_eq!(g.dist_read(0, 0x200 + WORD, 4), 0);
+    assert!(!spi(PASSTHROUGH, |s| s.active), "it can fire again");
+    assert!(!g.has_deliverable(0));
+}
