@@ -108,7 +108,7 @@ codes! {
     FileMissing = 606, "the file can't be read";
 
     NoSuchCpu = 701, "the mask names CPUs that this machine has not";
-    NotRam = 702, "an identical region outside the machine's memory";
+    NotRam = 702, "an identical region outside the machine's free memory";
     HypervisorOwned = 703, "the range belongs to the hypervisor";
     NotReserved = 704, "a reserved region outside what the machine reserves";
     NoSuchDevice = 705, "this machine has no such device";

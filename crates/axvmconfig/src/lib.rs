@@ -13,6 +13,8 @@ extern crate alloc;
 #[cfg(target_pointer_width = "32")]
 compile_error!("addresses are kept in `usize`, which must have 64 bits");
 
+#[cfg(feature = "board")]
+pub mod board;
 pub mod bundle;
 mod check;
 mod code;

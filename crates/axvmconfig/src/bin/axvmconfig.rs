@@ -8,8 +8,10 @@ use std::{
     process::ExitCode,
 };
 
+use axhal::machine::Fdt;
 use axvmconfig::{
-    Arch, AxVMCrateConfig, Code, Diagnostic, Severity, check_bundle, check_images, cli, parse,
+    Arch, AxVMCrateConfig, Code, Diagnostic, Severity, board::Board, check_board, check_bundle,
+    check_images, cli, parse, resolve_devices,
 };
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -62,6 +64,9 @@ enum Command {
         /// Check also that the images exist and fit.
         #[arg(long)]
         images: bool,
+        /// Check also against a board: its device tree (.dtb, or .dts where `dtc` is installed).
+        #[arg(long)]
+        board: Option<PathBuf>,
         /// The VMs are to run together: check them against each other too.
         #[arg(long)]
         together: bool,
@@ -102,6 +107,9 @@ enum Command {
         /// The archive to write.
         #[arg(long)]
         out: PathBuf,
+        /// Check also against a board, as `check` does.
+        #[arg(long)]
+        board: Option<PathBuf>,
     },
     /// Print a generated page of the documentation.
     Reference {
@@ -133,9 +141,13 @@ fn run(args: Args) -> Result<bool, Failure> {
             files,
             json,
             images,
+            board,
             together,
         } => {
             let mut session = Session::read(&expand(files)?, arch)?;
+            if let Some(board) = board {
+                session.board(&board)?;
+            }
             if together {
                 session.together();
             }
@@ -173,7 +185,7 @@ fn run(args: Args) -> Result<bool, Failure> {
             write(out.as_deref(), text.as_bytes())?;
             Ok(true)
         }
-        Command::Bundle { files, out } => bundle(&files, &out, arch),
+        Command::Bundle { files, out, board } => bundle(&files, &out, board.as_deref(), arch),
         Command::Reference { page } => {
             let text = match page {
                 Page::Schema => cli::schema_markdown(),
@@ -199,8 +211,16 @@ fn explain(what: &str, arch: Arch) -> Result<bool, Failure> {
     Ok(session.good())
 }
 
-fn bundle(files: &[PathBuf], out: &Path, arch: Arch) -> Result<bool, Failure> {
+fn bundle(
+    files: &[PathBuf],
+    out: &Path,
+    board: Option<&Path>,
+    arch: Arch,
+) -> Result<bool, Failure> {
     let mut session = Session::read(files, arch)?;
+    if let Some(board) = board {
+        session.board(board)?;
+    }
     session.together();
     let images = session.images();
     session.report(false);
@@ -280,6 +300,37 @@ impl Session {
         };
         let files = paths.iter().map(read).collect::<Result<_, Failure>>()?;
         Ok(Self { files })
+    }
+
+    /// The checks against a board; its devices take the place of their names.
+    fn board(&mut self, path: &Path) -> Result<(), Failure> {
+        let said = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
+        let blob = if path.extension().is_some_and(|e| e == "dts") {
+            let mut dtc = std::process::Command::new("dtc");
+            let dtc = dtc.args(["-q", "-I", "dts", "-O", "dtb"]).arg(path);
+            let out = dtc.output().map_err(|error| format!("dtc: {error}"))?;
+            if !out.status.success() {
+                return Err(said(&String::from_utf8_lossy(&out.stderr)));
+            }
+            out.stdout
+        } else {
+            std::fs::read(path).map_err(|error| said(&error))?
+        };
+        let fdt = Fdt::new(&blob).map_err(|error| said(&error))?;
+        let board = Board::new(&fdt).map_err(|error| said(&error))?;
+        for file in &mut self.files {
+            let Some(config) = &mut file.config else {
+                continue;
+            };
+            let unknown = resolve_devices(config, &board.facts());
+            let found = check_board(config, &board.facts());
+            for diagnostic in unknown.0.into_iter().chain(found.0) {
+                if !file.diagnostics.contains(&diagnostic) {
+                    file.diagnostics.push(diagnostic);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The checks between VMs.

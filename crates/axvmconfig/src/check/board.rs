@@ -173,7 +173,9 @@ fn memory(config: &AxVMCrateConfig, board: &BoardFacts<'_>, out: &mut Diagnostic
             VmMemMappingType::MapIdentical if touches(board.hypervisor) => {
                 say(Code::HypervisorOwned);
             }
-            VmMemMappingType::MapIdentical if !within(board.ram) => say(Code::NotRam),
+            VmMemMappingType::MapIdentical if !within(board.ram) || touches(board.reserved) => {
+                say(Code::NotRam);
+            }
             VmMemMappingType::MapIdentical => {}
             VmMemMappingType::MapReserved if touches(board.hypervisor) => {
                 say(Code::HypervisorOwned);
@@ -237,7 +239,7 @@ fn device(
         if found.is_some_and(|first| first.path != device.path) {
             say(Code::PageShared);
         }
-        if device.dma && !board.iommu && !passed.dma_unprotected {
+        if device.dma && !device.owned && !board.iommu && !passed.dma_unprotected {
             say(Code::DmaUnprotected);
         }
         found = Some(device);

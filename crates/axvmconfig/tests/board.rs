@@ -1,0 +1,199 @@
+//! A board's facts from its device tree, and descriptions checked against it.
+
+// One range is what is meant.
+#![allow(clippy::single_range_in_vec_init)]
+
+use axhal::machine::Fdt;
+use axvmconfig::{
+    Arch, AxVMConfig, Code, Diagnostics, board::Board, check_board, parse, resolve_devices,
+};
+use vm_fdt::{Error, FdtWriter};
+
+/// A device of the tree: name, compatible, base, SPI.
+type Device = (&'static str, &'static str, u64, Option<u32>);
+
+const DEVICES: &[Device] = &[
+    ("pl011@9000000", "arm,pl011", 0x900_0000, Some(1)),
+    ("pl031@9010000", "arm,pl031", 0x901_0000, Some(2)),
+    ("virtio@a000000", "virtio,mmio", 0xa00_0000, Some(16)),
+    ("virtio@a000200", "virtio,mmio", 0xa00_0200, Some(17)),
+    ("flash@0", "cfi-flash", 0, None),
+];
+
+/// The tree of a machine like QEMU's `virt`, with two CPUs and 1 GiB.
+fn tree() -> Result<Vec<u8>, Error> {
+    let mut fdt = FdtWriter::new()?;
+    let root = fdt.begin_node("")?;
+    fdt.property_u32("#address-cells", 2)?;
+    fdt.property_u32("#size-cells", 2)?;
+    fdt.property_u32("interrupt-parent", 1)?;
+    let cpus = fdt.begin_node("cpus")?;
+    fdt.property_u32("#address-cells", 1)?;
+    fdt.property_u32("#size-cells", 0)?;
+    for n in 0..2 {
+        let cpu = fdt.begin_node(&format!("cpu@{n}"))?;
+        fdt.property_string("device_type", "cpu")?;
+        fdt.property_string("compatible", "arm,cortex-a72")?;
+        fdt.property_string("enable-method", "psci")?;
+        fdt.property_u32("reg", n)?;
+        fdt.end_node(cpu)?;
+    }
+    fdt.end_node(cpus)?;
+    let memory = fdt.begin_node("memory@40000000")?;
+    fdt.property_string("device_type", "memory")?;
+    fdt.property_array_u64("reg", &[0x4000_0000, 0x4000_0000])?;
+    fdt.end_node(memory)?;
+    let reserved = fdt.begin_node("reserved-memory")?;
+    fdt.property_u32("#address-cells", 2)?;
+    fdt.property_u32("#size-cells", 2)?;
+    fdt.property_null("ranges")?;
+    let rtos = fdt.begin_node("rtos@70000000")?;
+    fdt.property_array_u64("reg", &[0x7000_0000, 0x100_0000])?;
+    fdt.property_null("no-map")?;
+    fdt.end_node(rtos)?;
+    fdt.end_node(reserved)?;
+    let psci = fdt.begin_node("psci")?;
+    fdt.property_string("compatible", "arm,psci-1.0")?;
+    fdt.property_string("method", "smc")?;
+    fdt.end_node(psci)?;
+    let timer = fdt.begin_node("timer")?;
+    fdt.property_string("compatible", "arm,armv8-timer")?;
+    fdt.property_array_u32("interrupts", &[1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4])?;
+    fdt.end_node(timer)?;
+    let gic = fdt.begin_node("intc@8000000")?;
+    fdt.property_string("compatible", "arm,gic-v3")?;
+    fdt.property_null("interrupt-controller")?;
+    fdt.property_u32("#interrupt-cells", 3)?;
+    fdt.property_u32("phandle", 1)?;
+    let gic_regs = [0x800_0000, 0x1_0000, 0x80a_0000, 0xf6_0000];
+    fdt.property_array_u64("reg", &gic_regs)?;
+    fdt.property_array_u32("interrupts", &[1, 9, 4])?;
+    fdt.end_node(gic)?;
+    for (name, compatible, base, spi) in DEVICES {
+        let device = fdt.begin_node(name)?;
+        fdt.property_string("compatible", compatible)?;
+        fdt.property_array_u64("reg", &[*base, 0x200])?;
+        if let Some(spi) = spi {
+            fdt.property_array_u32("interrupts", &[0, *spi, 4])?;
+        }
+        fdt.end_node(device)?;
+    }
+    let aliases = fdt.begin_node("aliases")?;
+    fdt.property_string("rtc0", "/pl031@9010000")?;
+    fdt.end_node(aliases)?;
+    let chosen = fdt.begin_node("chosen")?;
+    fdt.property_string("stdout-path", "/pl011@9000000")?;
+    fdt.end_node(chosen)?;
+    fdt.end_node(root)?;
+    fdt.finish()
+}
+
+fn board() -> Board {
+    let blob = tree().unwrap();
+    let fdt = Fdt::new(&blob).unwrap();
+    Board::new(&fdt).unwrap()
+}
+
+/// What there is to say about a VM with these devices; and the VM.
+fn check(devices: &str) -> (Diagnostics, AxVMConfig) {
+    let text = format!(
+        "[base]\nid = 1\n[kernel]\nkernel_path = \"k\"\nmemory_regions = [{{ size = \"1MiB\" }}]\n\
+         [devices]\npassthrough_devices = [{devices}]\n"
+    );
+    let mut config = parse(&text, Arch::Aarch64).unwrap();
+    let board = board();
+    let mut out = resolve_devices(&mut config, &board.facts());
+    for diagnostic in check_board(&config, &board.facts()).0 {
+        out.push(diagnostic);
+    }
+    (out, config.into())
+}
+
+fn codes(devices: &str) -> Vec<Code> {
+    check(devices).0.0.iter().map(|d| d.code).collect()
+}
+
+#[test]
+fn facts() {
+    let board = board();
+    assert_eq!(board.cpus, 2);
+    assert_eq!(board.ram, [0x4000_0000..0x8000_0000]);
+    assert!(board.reserved.contains(&(0x7000_0000..0x7100_0000)));
+    // The console's.
+    assert_eq!(board.hypervisor_spis, [1]);
+    let find = |path: &str| board.devices.iter().find(|d| d.path == path);
+    let rtc = find("/pl031@9010000").unwrap();
+    assert_eq!(rtc.alias.as_deref(), Some("rtc0"));
+    assert_eq!(
+        (rtc.spis.as_slice(), rtc.dma, rtc.owned),
+        (&[2][..], false, false)
+    );
+    assert_eq!(rtc.registers, [0x901_0000..0x901_0200]);
+    for owned in ["/pl011@9000000", "/intc@8000000", "/flash@0"] {
+        assert!(find(owned).unwrap().owned, "{owned}");
+    }
+    assert!(find("/virtio@a000000").unwrap().dma);
+    for aside in ["/memory@40000000", "/cpus/cpu@0", "/chosen"] {
+        assert!(find(aside).is_none(), "{aside}");
+    }
+}
+
+#[test]
+fn devices_by_path_and_alias() {
+    for name in ["/pl031@9010000", "rtc0"] {
+        let (said, vm) = check(&format!("{{ path = \"{name}\" }}"));
+        assert_eq!(said.0, []);
+        assert!(vm.unresolved_devices.is_empty());
+        let [device] = vm.pass_through_devices().as_slice() else {
+            panic!("one device");
+        };
+        // The whole page: nobody else has registers there.
+        assert_eq!(
+            (device.base_gpa, device.base_hpa, device.length),
+            (0x901_0000, 0x901_0000, 0x1000)
+        );
+        assert_eq!(vm.pass_through_spis(), &[2]);
+    }
+    let (said, vm) = check("[\"/pl099@0\"]");
+    assert_eq!(said.0[0].code, Code::NoSuchDevice);
+    assert_eq!(vm.unresolved_devices, ["/pl099@0"]);
+}
+
+#[test]
+fn refusals() {
+    assert_eq!(codes("[\"/pl011@9000000\"]"), [Code::DeviceOwned]);
+    assert_eq!(codes("[\"/psci\"]"), [Code::NoRegisters]);
+    assert_eq!(
+        codes("{ path = \"/virtio@a000000\" }"),
+        [Code::PageShared, Code::DmaUnprotected]
+    );
+    assert_eq!(
+        codes("{ path = \"/virtio@a000000\", dma = \"unprotected\" }"),
+        [Code::PageShared]
+    );
+    assert_eq!(
+        codes("[\"gic\", 0xc00_0000, 0x80b_0000, 0x1000, 0]"),
+        [Code::DeviceOwned]
+    );
+}
+
+#[test]
+fn command() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("board");
+    std::fs::create_dir_all(&folder).unwrap();
+    let (dtb, vm) = (folder.join("board.dtb"), folder.join("vm.toml"));
+    std::fs::write(&dtb, tree().unwrap()).unwrap();
+    let text = "[base]\nid = 1\nphys_cpu_sets = [0b100]\n[kernel]\nkernel_path = \"k\"\n\
+        memory_regions = [{ size = \"1MiB\" }]\n";
+    std::fs::write(&vm, text).unwrap();
+    let run = |args: &[&std::path::Path]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_axvmconfig"));
+        command.arg("check").args(args).output().unwrap()
+    };
+    assert_eq!(run(&[&vm]).status.code(), Some(0));
+    let checked = run(&["--board".as_ref(), &dtb, &vm]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&checked.stderr).contains("error[E0701]"));
+    // Not a device tree.
+    assert_eq!(run(&["--board".as_ref(), &vm, &vm]).status.code(), Some(1));
+}
