@@ -24,6 +24,7 @@
 //!   [`Vgic::ppi_fired`]; by a passthrough SPI: [`Vgic::spi_fired`] of the VM it belongs to.
 //! - WFI: [`Vgic::has_deliverable`]; if `false`, [`Vgic::put`], stop the timers, and only then
 //!   sleep. The same when it is switched out: nobody who is live sleeps, as others may wait for
+//!   it to fold.
 //! - Switched off: [`Vgic::put`]. [`Vgic::reset`] needs all of them put.
 //!
 //! # Locks

@@ -429,3 +429,39 @@ fn what_software_makes_active_is_deactivated_without_a_trap() {
         assert_eq!(left, 0, "{intid}");
     }
 }
+
+#[test]
+fn folded_there_is_no_reason_for_a_maintenance_interrupt() {
+    let g = started(1, 1);
+    enable_spis(&g, true);
+    g.pulse(33);
+    g.pulse(34);
+    enter(&g, 0);
+    assert!(hw(|h| h.hcr) & hcr::NPIE != 0);
+    g.fold(0);
+    assert_eq!(hw(|h| h.misr()), 0);
+    g.maintenance(0);
+    assert_eq!(ack(&g, 0), Some(33));
+}
+
+#[test]
+fn two_that_hold_each_other_off_both_get_on() {
+    // vCPU 1, asked to fold, makes an access of its own that needs vCPU 0's list registers.
+    let g = started(2, 4);
+    enable_spis(&g, true);
+    g.dist_write(0, 0x6000 + 8 * 34, 8, 1);
+    for (v, intid) in [(0, 33), (1, 34)] {
+        g.pulse(intid);
+        enter(&g, v);
+    }
+    let other = g.clone();
+    set_folder(Box::new(move |v| {
+        assert_eq!(v, 1, "vCPU 0 has folded before it waits");
+        on(1, || {
+            assert_eq!(other.dist_read(1, 0x204, 4) & 0b110, 0b110);
+            assert!(!other.sync_in(1), "held off");
+        });
+    }));
+    assert_eq!(g.dist_read(0, 0x204, 4) & 0b110, 0b110);
+    assert_eq!((ack(&g, 0), ack(&g, 1)), (Some(33), Some(34)));
+}

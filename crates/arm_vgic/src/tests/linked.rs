@@ -2,6 +2,7 @@
 
 use super::fake::*;
 use crate::CpuInterface;
+use crate::SgiRegister;
 use crate::regs::{hcr, lr};
 
 const SGI: u64 = 0x1_0000;
@@ -254,4 +255,41 @@ fn a_line_that_fell_is_not_pending_when_read() {
     assert_eq!(g.dist_read(0, 0x200 + WORD, 4), 0);
     assert!(!spi(PASSTHROUGH, |s| s.active), "it can fire again");
     assert!(!g.has_deliverable(0));
+}
+
+#[test]
+fn a_timer_that_fires_again_keeps_its_list_register() {
+    let g = started(1, 4);
+    g.redist_write(0, SGI + 0x100, 4, 1 << TIMER | 0xff);
+    enter(&g, 0);
+    let send = |sgi: u64| {
+        g.send_sgi(0, SgiRegister::Sgi1r, sgi << 24 | 1, |_| {
+            assert!(g.sync_in(0))
+        });
+    };
+    // The SGI in the first, the timer in the second; both are done with.
+    send(0);
+    timer_line(true);
+    enter(&g, 0);
+    assert_eq!((ack(&g, 0), g.ppi_can_fire(0, TIMER)), (Some(0), false));
+    hw(|h| h.eoi(0));
+    assert_eq!(ack(&g, 0), Some(TIMER));
+    assert!(!g.ppi_can_fire(0, TIMER));
+    timer_line(false);
+    hw(|h| h.eoi(TIMER));
+    assert!(g.ppi_can_fire(0, TIMER));
+    timer_line(true);
+    enter(&g, 0);
+    for sgi in 1..4 {
+        send(sgi);
+    }
+    // It is known to be in a list register, or this would not reach it.
+    g.redist_write(0, SGI + 0x180, 4, 1 << TIMER);
+    let mut got = Vec::new();
+    while let Some(intid) = ack(&g, 0) {
+        got.push(intid);
+        eoi(&g, 0, intid);
+    }
+    assert_eq!(got, [1, 2, 3]);
+    assert!(!g.ppi_can_fire(0, TIMER), "disabled");
 }
