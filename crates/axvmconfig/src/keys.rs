@@ -51,7 +51,7 @@ keys! {
     }
     /// `[base]`.
     BASE {
-        "id" Known, "integer from 0 to 65535: the VM's own number";
+        "id" Known, "integer from 0 to 63: the VM's own number";
         "name" Known, "string, default `vm<id>`: the VM's own name; letters, digits, `-`, `_`, `.`";
         "vm_type" Known, "`\"rtos\"` or 1 (default), `\"linux\"` or 2: a label for people";
         "guest_type" Form08, "`\"virtualized\"`: the only kind there is";

@@ -7,6 +7,9 @@ use crate::Arch;
 /// The most vCPUs a VM can have.
 pub const MAX_VCPUS: usize = 8;
 
+/// Ids of VMs are below this: the hypervisor finds VMs by them without a search.
+pub const MAX_VMS: usize = 64;
+
 /// Regions start and end at multiples of this.
 pub const PAGE: usize = 4096;
 

@@ -59,7 +59,7 @@ helps! {
         "interrupt_mode = \"emulate\"" => "interrupt_mode = \"emulated\"";
     OutOfLimits: "the value would be cut off or is more than there can be.",
         "Choose a value inside the limits.",
-        "id = 100_000" => "id = 1";
+        "id = 64" => "id = 1";
     WrongLength: "the elements of a list mean something by their position.",
         "Write all elements, or a table with names instead.",
         "memory_regions = [[0x4000_0000, \"64MiB\"]]"

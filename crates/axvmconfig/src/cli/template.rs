@@ -24,7 +24,7 @@ pub fn template(arch: Arch, guest: Guest, id: usize, name: &str) -> String {
 format = 1
 
 [base]
-id = {id} # a number of its own among the VMs, from 0 to 65535
+id = {id} # a number of its own among the VMs, from 0 to 63
 name = "{name}" # a name of its own
 vm_type = "{label}" # a label for people: "linux" or "rtos"
 cpu_num = {cpus} # virtual CPUs, 1 to 8

@@ -3,7 +3,10 @@
 use alloc::{format, string::String, vec::Vec};
 
 use super::value::{Choice, NO_OLD, Reader, Table, Value, Words, span};
-use crate::{At, Code, Data, Diagnostic, Span, VMBaseConfig, VMType, layout::MAX_VCPUS};
+use crate::{
+    At, Code, Data, Diagnostic, Span, VMBaseConfig, VMType,
+    layout::{MAX_VCPUS, MAX_VMS},
+};
 
 static VM_TYPES: Words<VMType> = Words {
     list: "\"rtos\" or \"linux\"",
@@ -52,12 +55,9 @@ static GUEST_TYPES: Words<()> = Words {
     ],
 };
 
-/// The largest `base.id`.
-const MAX_ID: usize = 65_535;
-
 pub(super) fn read(reader: &mut Reader, table: &Table<'_, '_>) -> VMBaseConfig {
     let id = match table.get("id") {
-        Some(value) => reader.limited(value, 0, MAX_ID),
+        Some(value) => reader.limited(value, 0, MAX_VMS - 1),
         None => {
             reader.missing(table, "id");
             None
