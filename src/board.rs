@@ -13,7 +13,12 @@ use spin::Once;
 const FIRST_SPI: u32 = 32;
 /// Devices the hypervisor never gives away, by `compatible`: flash may hold firmware, fw_cfg does
 /// DMA on request of whoever writes its registers.
-const NEVER: [&str; 4] = ["cfi-flash", "qemu,fw-cfg-mmio", "arm,smmu-v3", "arm,gic-v3-its"];
+const NEVER: [&str; 4] = [
+    "cfi-flash",
+    "qemu,fw-cfg-mmio",
+    "arm,smmu-v3",
+    "arm,gic-v3-its",
+];
 /// Guest physical addresses have as many bits.
 const ADDRESS_BITS: u32 = 40;
 
@@ -40,26 +45,39 @@ pub fn init(info: &BootInfo) {
 
 fn collect(info: &BootInfo) -> Facts {
     let machine = &info.machine;
-    let mut hypervisor: Vec<_> = [Some(&info.image), Some(&info.fdt_region), info.initrd.as_ref()]
-        .into_iter()
-        .flatten()
-        .map(range)
-        .collect();
+    let mut hypervisor: Vec<_> = [
+        Some(&info.image),
+        Some(&info.fdt_region),
+        info.initrd.as_ref(),
+    ]
+    .into_iter()
+    .flatten()
+    .map(range)
+    .collect();
     hypervisor.push(range(&machine.gic.distributor));
     hypervisor.extend(machine.gic.redistributors.iter().map(range));
     let mut hypervisor_spis = Vec::new();
     if let Some(console) = &machine.console {
         hypervisor.push(range(&console.regs));
-        let spi = console.interrupt.and_then(|interrupt| interrupt.intid.checked_sub(FIRST_SPI));
+        let spi = console
+            .interrupt
+            .and_then(|interrupt| interrupt.intid.checked_sub(FIRST_SPI));
         hypervisor_spis.extend(spi);
     }
     let devices = match Fdt::new(info.fdt) {
-        Ok(fdt) => fdt.nodes().filter_map(|node| device(&fdt, &node, &hypervisor)).collect(),
+        Ok(fdt) => fdt
+            .nodes()
+            .filter_map(|node| device(&fdt, &node, &hypervisor))
+            .collect(),
         Err(_) => Vec::new(),
     };
     Facts {
         ram: machine.memory.iter().map(range).collect(),
-        reserved: machine.reserved.iter().map(|reservation| range(&reservation.region)).collect(),
+        reserved: machine
+            .reserved
+            .iter()
+            .map(|reservation| range(&reservation.region))
+            .collect(),
         hypervisor,
         hypervisor_spis,
         cpus: machine.cpus.list.len(),
@@ -77,18 +95,23 @@ fn device(fdt: &Fdt<'_>, node: &Node<'_>, hypervisor: &[Range<usize>]) -> Option
         return None;
     }
     let spis = node.interrupts().map(|found| {
-        found.iter().filter_map(|interrupt| interrupt.intid.checked_sub(FIRST_SPI)).collect()
+        found
+            .iter()
+            .filter_map(|interrupt| interrupt.intid.checked_sub(FIRST_SPI))
+            .collect()
     });
-    let meets = |r: &Range<usize>| hypervisor.iter().any(|own| own.start < r.end && r.start < own.end);
+    let meets = |r: &Range<usize>| {
+        hypervisor
+            .iter()
+            .any(|own| own.start < r.end && r.start < own.end)
+    };
     let path = path(node);
-    let alias = fdt
-        .find("/aliases")
-        .and_then(|aliases| {
-            aliases
-                .properties()
-                .find(|property| aliases.string(property.name) == Some(path.as_str()))
-                .map(|property| String::from(property.name))
-        });
+    let alias = fdt.find("/aliases").and_then(|aliases| {
+        aliases
+            .properties()
+            .find(|property| aliases.string(property.name) == Some(path.as_str()))
+            .map(|property| String::from(property.name))
+    });
     Some(BoardDevice {
         alias,
         spis: spis.unwrap_or_default(),
@@ -106,7 +129,11 @@ fn path(node: &Node<'_>) -> String {
     let mut names: Vec<_> = node.ancestors().map(|ancestor| ancestor.name()).collect();
     names.reverse();
     let mut path = String::new();
-    for name in names.into_iter().chain([node.name()]).filter(|name| !name.is_empty()) {
+    for name in names
+        .into_iter()
+        .chain([node.name()])
+        .filter(|name| !name.is_empty())
+    {
         path.push('/');
         path.push_str(name);
     }

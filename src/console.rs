@@ -90,7 +90,9 @@ pub fn start(show: Show, line: Option<u32>) {
     if let Err(error) = task::spawn("console", run) {
         log::error!("console: {error:?}");
     }
-    let (Some(uart), Some(line)) = (uart(), line) else { return };
+    let (Some(uart), Some(line)) = (uart(), line) else {
+        return;
+    };
     LINE.store(line, Ordering::Relaxed);
     match arch::enable_line(line, axhal::cpu::index()) {
         Ok(()) => uart.enable_rx_interrupts(),
@@ -102,7 +104,11 @@ pub fn start(show: Show, line: Option<u32>) {
 pub fn attach(vm: usize, name: &str, port: &Arc<dyn ConsolePort>) {
     port.attach(Arc::new(Hook));
     let mut switch = SWITCH.lock();
-    switch.ports.push(Port { vm, name: name.into(), port: port.clone() });
+    switch.ports.push(Port {
+        vm,
+        name: name.into(),
+        port: port.clone(),
+    });
 }
 
 /// The VM is gone: what it has printed is shown, then its console is forgotten.
@@ -163,7 +169,9 @@ fn move_output(only: Option<usize>) -> bool {
     let count = SWITCH.lock().ports.len();
     for index in 0..count {
         let mut switch = SWITCH.lock();
-        let Some(port) = switch.ports.get(index) else { break };
+        let Some(port) = switch.ports.get(index) else {
+            break;
+        };
         if only.is_some_and(|vm| vm != port.vm) {
             continue;
         }
@@ -197,7 +205,10 @@ fn print(switch: &mut Switch, index: usize, piece: &[u8]) {
                 continue;
             }
             end_line(switch);
-            let name = switch.ports.get(index).map_or("", |port| port.name.as_str());
+            let name = switch
+                .ports
+                .get(index)
+                .map_or("", |port| port.name.as_str());
             for &byte in [b"[", name.as_bytes(), b"] "].into_iter().flatten() {
                 put(uart, byte);
             }
@@ -256,7 +267,9 @@ fn feed_input() {
     let mut switch = SWITCH.lock();
     let switch = &mut *switch;
     let chosen = |port: &&Port| switch.only.as_ref().is_none_or(|name| *name == port.name);
-    let Some(target) = switch.ports.iter().find(chosen) else { return };
+    let Some(target) = switch.ports.iter().find(chosen) else {
+        return;
+    };
     // Not before it listens: what is piped in would be lost.
     if switch.input.is_empty() || !target.port.guest_listens() {
         return;

@@ -45,7 +45,11 @@ impl AxVMHal for Hal {
 
     fn vcpu_resides_on(vm_id: usize, vcpu_id: usize) -> AxResult<usize> {
         vm::with_running(vm_id, |running| {
-            running.vm.vcpu_sync(vcpu_id).map(|sync| sync.cpu()).ok_or(AxError::NotFound)
+            running
+                .vm
+                .vcpu_sync(vcpu_id)
+                .map(|sync| sync.cpu())
+                .ok_or(AxError::NotFound)
         })
         .ok_or(AxError::NotFound)?
     }

@@ -64,10 +64,15 @@ impl<'a> Files<'a> {
     fn find(bundle: &Bundle<'a>, toml: &str, config: &AxVMConfig) -> Result<Self, LoadFailure> {
         let images = config.image_config();
         let get = |path: &str, what| {
-            bundle.resolve(toml, path).map(|file| file.data).ok_or(LoadFailure::Missing(what))
+            bundle
+                .resolve(toml, path)
+                .map(|file| file.data)
+                .ok_or(LoadFailure::Missing(what))
         };
         let optional = |path: &Option<_>, what| {
-            path.as_ref().map(|path: &alloc::string::String| get(path, what)).transpose()
+            path.as_ref()
+                .map(|path: &alloc::string::String| get(path, what))
+                .transpose()
         };
         Ok(Self {
             kernel: get(&images.kernel_path, "kernel_path")?,
@@ -95,7 +100,9 @@ pub fn load(vm: &Vm, bundle: &Bundle<'_>, toml: &str) -> Result<(), LoadFailure>
         ram: &ram,
         kernel: files.kernel,
         kernel_addr: gpa(images.kernel_load_gpa),
-        entry: images.entry_fixed.then(|| config.bsp_entry().as_usize() as u64),
+        entry: images
+            .entry_fixed
+            .then(|| config.bsp_entry().as_usize() as u64),
         ramdisk: files.ramdisk,
         ramdisk_addr: gpa(images.ramdisk_load_gpa),
         dtb_addr: gpa(images.dtb_load_gpa),
@@ -140,7 +147,10 @@ impl GuestMemory for Ram<'_> {
         let mut done = 0;
         while done < len as usize {
             let piece = ZEROS.len().min(len as usize - done);
-            self.0.write_image((gpa as usize + done).into(), ZEROS.get(..piece).unwrap_or(&ZEROS))?;
+            self.0.write_image(
+                (gpa as usize + done).into(),
+                ZEROS.get(..piece).unwrap_or(&ZEROS),
+            )?;
             done += piece;
         }
         Ok(())
@@ -159,11 +169,19 @@ fn device_tree(
         .into_iter()
         .map(|(_, _, phys_id)| phys_id as u64)
         .collect();
-    let find = |kind| config.emu_devices().iter().find(|device| device.emu_type == kind);
+    let find = |kind| {
+        config
+            .emu_devices()
+            .iter()
+            .find(|device| device.emu_type == kind)
+    };
     let registers = |device: &EmulatedDeviceConfig| {
         device.base_gpa as u64..(device.base_gpa + device.length) as u64
     };
-    let irqchip = match (find(EmulatedDeviceType::GicDistributor), find(EmulatedDeviceType::GicRedistributor)) {
+    let irqchip = match (
+        find(EmulatedDeviceType::GicDistributor),
+        find(EmulatedDeviceType::GicRedistributor),
+    ) {
         (Some(distributor), Some(redistributor)) => Some(Irqchip::GicV3 {
             distributor: registers(distributor),
             redistributors: registers(redistributor),
@@ -172,7 +190,10 @@ fn device_tree(
     };
     let uart = find(EmulatedDeviceType::Console).map(|device| Uart {
         registers: registers(device),
-        interrupt: Interrupt { number: device.irq_id.unwrap_or(0) + FIRST_SPI, edge: false },
+        interrupt: Interrupt {
+            number: device.irq_id.unwrap_or(0) + FIRST_SPI,
+            edge: false,
+        },
         clock_hz: UART_CLOCK_HZ,
     });
     let devices = crate::board::guest_devices(config);

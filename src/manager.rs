@@ -127,7 +127,11 @@ fn descriptions<'a>(bundle: &Bundle<'a>, status: &mut u8) -> Vec<(&'a str, AxVMC
     let conflicts = axvmconfig::check_bundle(&configs);
     let mut index = 0;
     good.retain(|(name, text, _)| {
-        let found: Vec<_> = conflicts.iter().filter(|(n, _)| *n == index).map(|(_, d)| *d).collect();
+        let found: Vec<_> = conflicts
+            .iter()
+            .filter(|(n, _)| *n == index)
+            .map(|(_, d)| *d)
+            .collect();
         index += 1;
         let refused = report(name, text, &found);
         if refused {
@@ -135,7 +139,9 @@ fn descriptions<'a>(bundle: &Bundle<'a>, status: &mut u8) -> Vec<(&'a str, AxVMC
         }
         !refused
     });
-    good.into_iter().map(|(name, _, config)| (name, config)).collect()
+    good.into_iter()
+        .map(|(name, _, config)| (name, config))
+        .collect()
 }
 
 /// Prints diagnostics; `true` if there is an error among them.
@@ -174,9 +180,18 @@ fn create(bundle: &Bundle<'_>, toml: &str, config: AxVMCrateConfig) -> Result<()
     });
     GUESTS.lock().push(guest.clone());
     let tasks = spawn_vcpus(&vm)?;
-    vm::register(Running { vm: vm.clone(), tasks });
+    vm::register(Running {
+        vm: vm.clone(),
+        tasks,
+    });
     let ram: usize = vm.ram().map(|range| range.size()).sum();
-    log::info!("VM {} {}: {} vCPUs, {} MiB", guest.id, guest.name, vm.vcpu_list().len(), ram >> 20);
+    log::info!(
+        "VM {} {}: {} vCPUs, {} MiB",
+        guest.id,
+        guest.name,
+        vm.vcpu_list().len(),
+        ram >> 20
+    );
     vm.boot().map_err(Failure::Boot)
 }
 
@@ -191,7 +206,9 @@ fn spawn_vcpus(vm: &Arc<Vm>) -> Result<Box<[crate::task::TaskOf]>, Failure> {
         let config = TaskConfig {
             name,
             priority: priority::VCPU,
-            affinity: vcpu.cpu_mask().map_or(CpuMask::ALL, |mask| CpuMask::from_bits(mask as u64)),
+            affinity: vcpu
+                .cpu_mask()
+                .map_or(CpuMask::ALL, |mask| CpuMask::from_bits(mask as u64)),
             data: vcpu::data(vm, id),
         };
         let vm = vm.clone();
@@ -207,7 +224,11 @@ fn spawn_vcpus(vm: &Arc<Vm>) -> Result<Box<[crate::task::TaskOf]>, Failure> {
 /// A vCPU task has left its stopping VM. Returns when it is decided what becomes of the VM:
 /// `true`: it starts again; `false`: it is over, and so is the task.
 pub fn left(vm: &Arc<Vm>) -> bool {
-    let guest = GUESTS.lock().iter().find(|guest| guest.id == vm.id()).cloned();
+    let guest = GUESTS
+        .lock()
+        .iter()
+        .find(|guest| guest.id == vm.id())
+        .cloned();
     let Some(guest) = guest else { return false };
     guest.left.fetch_add(1, Ordering::AcqRel);
     EVENT.store(true, Ordering::Release);
@@ -298,16 +319,27 @@ impl fmt::Display for Cause<'_> {
             StopCause::Requested => write!(f, "shut down by the hypervisor"),
             StopCause::Fault(VmFault::Guest { vcpu, fault }) => match fault {
                 GuestFault::IllegalState { syndrome } => {
-                    write!(f, "fault: vCPU {vcpu}: illegal state, syndrome {syndrome:#x}")
+                    write!(
+                        f,
+                        "fault: vCPU {vcpu}: illegal state, syndrome {syndrome:#x}"
+                    )
                 }
                 GuestFault::UnexpectedTrap { syndrome, pc } => {
-                    write!(f, "fault: vCPU {vcpu}: unexpected trap, syndrome {syndrome:#x}, pc {pc:#x}")
+                    write!(
+                        f,
+                        "fault: vCPU {vcpu}: unexpected trap, syndrome {syndrome:#x}, pc {pc:#x}"
+                    )
                 }
                 GuestFault::HardwareError { syndrome, pc } => {
-                    write!(f, "fault: vCPU {vcpu}: hardware error, syndrome {syndrome:#x}, pc {pc:#x}")
+                    write!(
+                        f,
+                        "fault: vCPU {vcpu}: hardware error, syndrome {syndrome:#x}, pc {pc:#x}"
+                    )
                 }
             },
-            StopCause::Fault(VmFault::Unhandled { vcpu }) => write!(f, "fault: vCPU {vcpu}: unhandled exit"),
+            StopCause::Fault(VmFault::Unhandled { vcpu }) => {
+                write!(f, "fault: vCPU {vcpu}: unhandled exit")
+            }
             StopCause::Fault(VmFault::Restart) => write!(f, "fault: it could not be restarted"),
         }
     }

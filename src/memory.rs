@@ -1,8 +1,9 @@
 //! Physical memory: who owns which frame, the heap, and what address spaces need.
 
-
 use axaddrspace::{GuestPhysRange, HostPhysAddr, HostVirtAddr, PagingHandler};
-use axalloc::{FRAME_SIZE, FrameAllocator, FrameError, HeapHost, KernelHeap, Owner, Purpose, Table};
+use axalloc::{
+    FRAME_SIZE, FrameAllocator, FrameError, HeapHost, KernelHeap, Owner, Purpose, Table,
+};
 use axhal::boot::BootInfo;
 use axhal::machine::Region;
 use axhal::{irq, mem, paging};
@@ -53,12 +54,19 @@ pub fn init(info: &BootInfo) -> Result<(), FrameError> {
         }
         frames.reserve(address(&info.image), info.image.size as usize, Owner::Image)?;
         let fdt = &info.fdt_region;
-        frames.reserve(address(fdt), fdt.size as usize, Owner::Hypervisor(Purpose::Boot))?;
+        frames.reserve(
+            address(fdt),
+            fdt.size as usize,
+            Owner::Hypervisor(Purpose::Boot),
+        )?;
         if let Some(initrd) = &info.initrd {
             frames.reserve(address(initrd), initrd.size as usize, Owner::Bundle)?;
         }
         for reservation in &info.machine.reserved {
-            frames.add_reserved(address(&reservation.region), reservation.region.size as usize)?;
+            frames.add_reserved(
+                address(&reservation.region),
+                reservation.region.size as usize,
+            )?;
         }
     }
     TABLES.refill();
@@ -77,7 +85,10 @@ pub fn usage() -> Usage {
     Usage {
         image: frames.usage(Owner::Image),
         heap: own(Purpose::Heap),
-        other: own(Purpose::Stack) + own(Purpose::PerCpu) + own(Purpose::Boot) + frames.usage(Owner::Table(Table::Own)),
+        other: own(Purpose::Stack)
+            + own(Purpose::PerCpu)
+            + own(Purpose::Boot)
+            + frames.usage(Owner::Table(Table::Own)),
         guest_tables: frames.usage(Owner::Table(Table::Guest)),
         guest_ram: frames.usage(GUEST_RAM),
         bundle: frames.usage(Owner::Bundle),
@@ -91,7 +102,10 @@ pub fn heap_stats() -> axalloc::HeapStats {
 
 /// Takes exactly these bytes of RAM for a guest; `false` if they are not free RAM.
 pub fn take_at(base: HostPhysAddr, size: usize) -> bool {
-    FRAMES.lock().alloc_at(base, size / FRAME_SIZE, GUEST_RAM).is_ok()
+    FRAMES
+        .lock()
+        .alloc_at(base, size / FRAME_SIZE, GUEST_RAM)
+        .is_ok()
 }
 
 /// Gives back what [`take_at`] took.
@@ -111,7 +125,9 @@ fn own_frames(count: usize, align: usize) -> Option<HostPhysAddr> {
     if count == 1 {
         return TABLES.take();
     }
-    FRAMES.lock().alloc(count, align, Owner::Hypervisor(Purpose::Stack))
+    FRAMES
+        .lock()
+        .alloc(count, align, Owner::Hypervisor(Purpose::Stack))
 }
 
 /// Gives back the frames of a stack.
@@ -139,7 +155,9 @@ unsafe impl HeapHost for Heap {
 
     fn grow(bytes: usize) -> Option<(usize, usize)> {
         let owner = Owner::Hypervisor(Purpose::Heap);
-        let base = FRAMES.lock().alloc(bytes.div_ceil(FRAME_SIZE), bytes.max(FRAME_SIZE), owner)?;
+        let base = FRAMES
+            .lock()
+            .alloc(bytes.div_ceil(FRAME_SIZE), bytes.max(FRAME_SIZE), owner)?;
         match paging::map_direct(base, bytes) {
             Ok(va) => Some((va.as_usize(), bytes)),
             Err(_) => {
@@ -157,7 +175,9 @@ struct TablePool {
     free: Mutex<usize>,
 }
 
-static TABLES: TablePool = TablePool { free: Mutex::new(0) };
+static TABLES: TablePool = TablePool {
+    free: Mutex::new(0),
+};
 
 impl TablePool {
     fn link(frame: HostPhysAddr) -> *mut usize {
@@ -188,7 +208,9 @@ impl TablePool {
     /// take a table from it.
     fn refill(&self) {
         let owner = Owner::Table(Table::Guest);
-        let Some(base) = FRAMES.lock().alloc(POOL_CHUNK, FRAME_SIZE, owner) else { return };
+        let Some(base) = FRAMES.lock().alloc(POOL_CHUNK, FRAME_SIZE, owner) else {
+            return;
+        };
         if paging::map_direct(base, POOL_CHUNK * FRAME_SIZE).is_err() {
             return free(base, POOL_CHUNK, owner);
         }
@@ -258,12 +280,16 @@ impl PagingHandler for Paging {
             return;
         }
         // SAFETY: the window maps the range.
-        in_windows(base, len, |ptr, len| unsafe { mem::clean_inv_poc(ptr.addr(), len) });
+        in_windows(base, len, |ptr, len| unsafe {
+            mem::clean_inv_poc(ptr.addr(), len)
+        });
     }
 
     fn sync_icache(base: HostPhysAddr, len: usize) {
         // SAFETY: the window maps the range.
-        in_windows(base, len, |ptr, len| unsafe { mem::sync_icache(ptr.addr(), len) });
+        in_windows(base, len, |ptr, len| unsafe {
+            mem::sync_icache(ptr.addr(), len)
+        });
     }
 
     fn with_window<R>(base: HostPhysAddr, len: usize, f: impl FnOnce(*mut u8) -> R) -> R {
@@ -296,4 +322,3 @@ fn in_windows(base: HostPhysAddr, len: usize, mut f: impl FnMut(*mut u8, usize))
 pub fn empty_root(frames: usize) -> Option<HostPhysAddr> {
     Paging::alloc_table(frames)
 }
-

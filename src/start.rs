@@ -50,7 +50,10 @@ fn main(info: &'static BootInfo) -> ! {
         ConsoleChoice::Vm(name) => Show::Only(name.into()),
     };
     let interrupt = info.machine.console.and_then(|console| console.interrupt);
-    console::start(show, interrupt.and_then(|interrupt| interrupt.intid.checked_sub(32)));
+    console::start(
+        show,
+        interrupt.and_then(|interrupt| interrupt.intid.checked_sub(32)),
+    );
     let stay = options.when_idle == WhenIdle::Stay;
     let bundle = match info.bundle() {
         Ok(bundle) => bundle,

@@ -55,10 +55,16 @@ unsafe impl Platform for Machine {
     type Policy = RoundRobin<Task<Self>>;
 
     fn new_stack() -> Option<OwnedStack> {
-        paging::alloc_stack(STACK_PAGES).ok().map(|stack| OwnedStack(Some(stack)))
+        paging::alloc_stack(STACK_PAGES)
+            .ok()
+            .map(|stack| OwnedStack(Some(stack)))
     }
 
-    fn context_for(stack: &OwnedStack, entry: extern "C" fn(usize) -> !, arg: usize) -> context::Context {
+    fn context_for(
+        stack: &OwnedStack,
+        entry: extern "C" fn(usize) -> !,
+        arg: usize,
+    ) -> context::Context {
         let top = stack.0.as_ref().map_or(0, |stack| stack.top().as_usize());
         context::Context::new(entry, arg, top)
     }
@@ -105,7 +111,10 @@ unsafe impl Platform for Machine {
 }
 
 /// Starts a service of the hypervisor on any CPU.
-pub fn spawn(name: &str, start: impl FnOnce() + Send + 'static) -> Result<TaskOf, axtask::SpawnError> {
+pub fn spawn(
+    name: &str,
+    start: impl FnOnce() + Send + 'static,
+) -> Result<TaskOf, axtask::SpawnError> {
     let config = TaskConfig {
         name: TaskName::new(name),
         priority: priority::SERVICE,

@@ -8,9 +8,9 @@ use axvcpu::{AxArchVCpu, AxVCpuExitReason, Request};
 use axvm::{StopCause, VmFault};
 
 use crate::interrupt;
+use crate::manager;
 use crate::task::{Data, SCHEDULER};
 use crate::vm::Vm;
-use crate::manager;
 
 /// What the task of a vCPU carries.
 pub struct VCpuTask {
@@ -23,7 +23,11 @@ pub struct VCpuTask {
 impl VCpuTask {
     /// For vCPU `id` of `vm`.
     pub fn new(vm: Arc<Vm>, id: usize) -> Self {
-        Self { vm, id, bound: AtomicBool::new(false) }
+        Self {
+            vm,
+            id,
+            bound: AtomicBool::new(false),
+        }
     }
 
     /// VM and vCPU numbers.
@@ -51,7 +55,9 @@ impl VCpuTask {
 
 /// Runs `f` with what the current task carries.
 fn with_own<R>(f: impl FnOnce(&VCpuTask) -> R) -> Option<R> {
-    SCHEDULER.with_current(|task| task.data().0.as_ref().map(f)).flatten()
+    SCHEDULER
+        .with_current(|task| task.data().0.as_ref().map(f))
+        .flatten()
 }
 
 /// The life of a vCPU's task.
@@ -110,7 +116,11 @@ fn run(vm: &Arc<Vm>, id: usize) -> AxResult {
             }
             AxVCpuExitReason::Halt { deadline } => sleep(vm, id, deadline),
             AxVCpuExitReason::Yield => SCHEDULER.yield_now(),
-            AxVCpuExitReason::CpuUp { target_cpu, entry_point, arg } => {
+            AxVCpuExitReason::CpuUp {
+                target_cpu,
+                entry_point,
+                arg,
+            } => {
                 let result = vm.power_on(target_cpu, entry_point, arg as usize);
                 vm.with_vcpu(id, |vcpu| vcpu.complete_cpu_up(result))?;
             }
@@ -162,4 +172,3 @@ fn sleep(vm: &Arc<Vm>, id: usize, deadline: Option<u64>) {
 pub fn data(vm: &Arc<Vm>, id: usize) -> Data {
     Data(Some(VCpuTask::new(vm.clone(), id)))
 }
-

@@ -34,7 +34,9 @@ pub fn with_running<R>(vm_id: usize, f: impl FnOnce(&Running) -> R) -> Option<R>
 
 /// From now on the VM is found by its number. `false` if that is taken, or too large.
 pub fn register(running: Running) -> bool {
-    let Some(slot) = RUNNING.get(running.vm.id()) else { return false };
+    let Some(slot) = RUNNING.get(running.vm.id()) else {
+        return false;
+    };
     let mut slot = slot.lock();
     if slot.is_some() {
         return false;

@@ -92,12 +92,19 @@ pub fn init(info: &BootInfo) -> Result<(), ArchError> {
     for cpu in &machine.cpus.list {
         targets.push(gic.sgi_target(cpu.mpidr)?);
     }
-    let maintenance = machine.gic.maintenance.ok_or(ArchError::NoMaintenanceInterrupt)?;
+    let maintenance = machine
+        .gic
+        .maintenance
+        .ok_or(ArchError::NoMaintenanceInterrupt)?;
     VIRTUAL_TIMER.store(machine.timer.virtual_.intid, Ordering::Relaxed);
     PHYSICAL_TIMER.store(machine.timer.physical.intid, Ordering::Relaxed);
     HYPERVISOR_TIMER.store(machine.timer.hypervisor.intid, Ordering::Relaxed);
     MAINTENANCE.store(maintenance.intid, Ordering::Relaxed);
-    INTERRUPTS.call_once(|| Interrupts { gic, timer, targets });
+    INTERRUPTS.call_once(|| Interrupts {
+        gic,
+        timer,
+        targets,
+    });
     let frames = axaddrspace::TableFormat::root_frames(&arm_vcpu::stage2_format()?);
     let root = memory::empty_root(frames).ok_or(ArchError::NoMemory)?;
     IDLE_VTTBR.store(root.as_usize() as u64, Ordering::Relaxed);
@@ -115,7 +122,12 @@ fn map(region: &Region) -> Result<Mmio, PagingError> {
 pub fn init_cpu() -> Result<(), ArchError> {
     let index = cpu::index();
     let redist = interrupts().gic.init_cpu(cpu::this().mpidr())?;
-    for ppi in [&VIRTUAL_TIMER, &PHYSICAL_TIMER, &HYPERVISOR_TIMER, &MAINTENANCE] {
+    for ppi in [
+        &VIRTUAL_TIMER,
+        &PHYSICAL_TIMER,
+        &HYPERVISOR_TIMER,
+        &MAINTENANCE,
+    ] {
         let line = redist.line(ppi.load(Ordering::Relaxed))?;
         // Their trigger is fixed on most machines; where it isn't, they are levels.
         let _ = line.set_trigger(Trigger::Level);
@@ -180,7 +192,9 @@ pub fn classify(intid: u32) -> Event {
     if intid >= FIRST_SPI {
         return Event::Line(intid - FIRST_SPI);
     }
-    if intid == VIRTUAL_TIMER.load(Ordering::Relaxed) || intid == PHYSICAL_TIMER.load(Ordering::Relaxed) {
+    if intid == VIRTUAL_TIMER.load(Ordering::Relaxed)
+        || intid == PHYSICAL_TIMER.load(Ordering::Relaxed)
+    {
         // A guest's timer that fires while its vCPU is not loaded can only be a leftover: it is
         // stopped at switch-out. Its level, if it is still there, comes back.
         gicv3::deactivate(intid);
@@ -205,7 +219,12 @@ pub fn complete(line: u32) {
 pub fn enable_line(line: u32, cpu: usize) -> Result<(), ArchError> {
     let interrupts = interrupts();
     let intid = line.saturating_add(FIRST_SPI);
-    let mpidr = axhal::boot::info().machine.cpus.list.get(cpu).map_or(0, |cpu| cpu.mpidr);
+    let mpidr = axhal::boot::info()
+        .machine
+        .cpus
+        .list
+        .get(cpu)
+        .map_or(0, |cpu| cpu.mpidr);
     interrupts.gic.route(intid, mpidr)?;
     interrupts.gic.spi(intid)?.enable();
     Ok(())
@@ -275,8 +294,12 @@ impl ArmHost for Host {
     }
 
     #[inline]
-    fn kicked() -> bool {
+    fn kicked() {
         SCHEDULER.ipi();
+    }
+
+    #[inline]
+    fn need_resched() -> bool {
         SCHEDULER.need_resched()
     }
 
@@ -302,13 +325,21 @@ impl ArmHost for Host {
 
     fn set_active(intid: u32, active: bool) {
         if let Some(line) = Self::line(intid) {
-            if active { line.set_active() } else { line.clear_active() }
+            if active {
+                line.set_active()
+            } else {
+                line.clear_active()
+            }
         }
     }
 
     fn set_pending(intid: u32, pending: bool) {
         if let Some(line) = Self::line(intid) {
-            if pending { line.set_pending() } else { line.clear_pending() }
+            if pending {
+                line.set_pending()
+            } else {
+                line.clear_pending()
+            }
         }
     }
 
@@ -317,7 +348,9 @@ impl ArmHost for Host {
     }
 
     fn set_enabled(intid: u32, enabled: bool) {
-        let Some(line) = Self::line(intid) else { return };
+        let Some(line) = Self::line(intid) else {
+            return;
+        };
         if enabled {
             line.enable();
         } else if let Err(error) = line.disable() {

@@ -107,7 +107,11 @@ impl DebugState {
     /// What the CPU's MDSCR_EL1 gets: nothing is enabled while a lock is set (D2.4, the debug
     /// exceptions are disabled when the OS lock or OS double lock is).
     pub fn effective_mdscr(&self) -> u64 {
-        if self.os_lock || self.os_double_lock { 0 } else { self.mdscr & MDSCR_OWN }
+        if self.os_lock || self.os_double_lock {
+            0
+        } else {
+            self.mdscr & MDSCR_OWN
+        }
     }
 
     /// Reads; `None` makes the access UNDEFINED.
@@ -155,7 +159,10 @@ mod tests {
 
     #[test]
     fn only_the_promised_breakpoints_exist() {
-        assert_eq!(DebugReg::decode(0, 0, 1, 5), Some(DebugReg::BreakControl(1)));
+        assert_eq!(
+            DebugReg::decode(0, 0, 1, 5),
+            Some(DebugReg::BreakControl(1))
+        );
         for op2 in 4..8 {
             assert_eq!(DebugReg::decode(0, 0, 2, op2), None);
         }

@@ -103,7 +103,10 @@ impl Features {
                 mte: field(id.pfr1, 8) >= 2,
                 nmi: field(id.pfr1, 36) != 0,
             },
-            mitigations: Mitigations { csv2: csv2 != 0, ssbs: field(id.pfr1, 4) != 0 },
+            mitigations: Mitigations {
+                csv2: csv2 != 0,
+                ssbs: field(id.pfr1, 4) != 0,
+            },
         }
     }
 }
@@ -175,8 +178,21 @@ impl Features {
     /// FB and BSU because a VM's vCPUs share a VMID and move between CPUs.
     pub fn hcr(&self) -> u64 {
         use hcr::*;
-        let mut value = VM | SWIO | PTW | FMO | IMO | AMO | FB | BSU_IS | TWI | TID3 | TSC | TIDCP
-            | TACR | TSW | RW;
+        let mut value = VM
+            | SWIO
+            | PTW
+            | FMO
+            | IMO
+            | AMO
+            | FB
+            | BSU_IS
+            | TWI
+            | TID3
+            | TSC
+            | TIDCP
+            | TACR
+            | TSW
+            | RW;
         for (has, bits) in [
             (self.lor, TLOR),
             (self.ras, TERR),
@@ -224,8 +240,16 @@ mod tests {
     #[test]
     fn optional_hcr_bits_follow_their_features() {
         let none = Features::new(&IdRegs::default());
-        assert_eq!(none.hcr() & (hcr::APK | hcr::API | hcr::FWB | hcr::TLOR | hcr::ENSCXT), 0);
-        let id = IdRegs { isar1: 1 << 8, mmfr2: 1 << 40, pfr0: 2 << 56, ..IdRegs::default() };
+        assert_eq!(
+            none.hcr() & (hcr::APK | hcr::API | hcr::FWB | hcr::TLOR | hcr::ENSCXT),
+            0
+        );
+        let id = IdRegs {
+            isar1: 1 << 8,
+            mmfr2: 1 << 40,
+            pfr0: 2 << 56,
+            ..IdRegs::default()
+        };
         let some = Features::new(&id);
         assert!(some.pauth && some.fwb && some.scxtnum);
         let all = hcr::APK | hcr::API | hcr::FWB | hcr::ENSCXT;
@@ -242,6 +266,9 @@ mod tests {
 
     #[test]
     fn sizes() {
-        assert_eq!([pa_bits(0), pa_bits(2), pa_bits(5), pa_bits(6), pa_bits(15)], [32, 40, 48, 48, 48]);
+        assert_eq!(
+            [pa_bits(0), pa_bits(2), pa_bits(5), pa_bits(6), pa_bits(15)],
+            [32, 40, 48, 48, 48]
+        );
     }
 }

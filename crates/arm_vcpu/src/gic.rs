@@ -15,11 +15,14 @@ pub struct RedistributorPort<H: ArmHost>(pub(crate) Arc<Gic<H>>);
 
 impl<H: ArmHost> MmioDevice for DistributorPort<H> {
     fn read(&self, access: Access) -> Result<u64, BusFault> {
-        Ok(self.0.dist_read(access.vcpu, access.offset, access.width.bytes()))
+        Ok(self
+            .0
+            .dist_read(access.vcpu, access.offset, access.width.bytes()))
     }
 
     fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
-        self.0.dist_write(access.vcpu, access.offset, access.width.bytes(), value);
+        self.0
+            .dist_write(access.vcpu, access.offset, access.width.bytes(), value);
         Ok(())
     }
 
@@ -29,11 +32,14 @@ impl<H: ArmHost> MmioDevice for DistributorPort<H> {
 
 impl<H: ArmHost> MmioDevice for RedistributorPort<H> {
     fn read(&self, access: Access) -> Result<u64, BusFault> {
-        Ok(self.0.redist_read(access.vcpu, access.offset, access.width.bytes()))
+        Ok(self
+            .0
+            .redist_read(access.vcpu, access.offset, access.width.bytes()))
     }
 
     fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
-        self.0.redist_write(access.vcpu, access.offset, access.width.bytes(), value);
+        self.0
+            .redist_write(access.vcpu, access.offset, access.width.bytes(), value);
         Ok(())
     }
 

@@ -25,9 +25,11 @@ pub trait ArmHost: Send + Sync + Sized + 'static {
     /// Sends [`KICK_SGI`](Self::KICK_SGI) to a CPU.
     fn kick(cpu: usize);
 
-    /// [`KICK_SGI`](Self::KICK_SGI) arrived: the scheduler may have sent it. `true`: this CPU is
-    /// to run something else.
-    fn kicked() -> bool;
+    /// [`KICK_SGI`](Self::KICK_SGI) arrived: the scheduler may have sent it.
+    fn kicked();
+
+    /// Whether this CPU is to run something else than this vCPU. Asked before each entry.
+    fn need_resched() -> bool;
 
     /// The PPI of the virtual CPU interface's maintenance interrupt.
     fn maintenance_intid() -> u32;

@@ -69,7 +69,11 @@ pub fn take(spsr: u64, sctlr: u64, features: PstateFeatures) -> Taken {
         _ => 0x000,
     };
     let mut new = spsr & (pstate::NZCV | pstate::PAN) | pstate::DAIF | pstate::M_EL1H;
-    let dit = if aarch32 { pstate::AARCH32_DIT } else { pstate::DIT };
+    let dit = if aarch32 {
+        pstate::AARCH32_DIT
+    } else {
+        pstate::DIT
+    };
     if spsr & dit != 0 {
         new |= pstate::DIT;
     }
@@ -85,7 +89,10 @@ pub fn take(spsr: u64, sctlr: u64, features: PstateFeatures) -> Taken {
     if features.nmi && sctlr & SCTLR_SPINTMASK == 0 {
         new |= pstate::ALLINT;
     }
-    Taken { pstate: new, vector }
+    Taken {
+        pstate: new,
+        vector,
+    }
 }
 
 fn from_el1(spsr: u64) -> bool {
@@ -103,13 +110,21 @@ pub const fn undefined_esr() -> u64 {
 /// the level of the stage-1 walk the access failed on, if it did.
 pub fn external_abort_esr(esr_el2: u64, spsr: u64, walk_level: Option<u8>) -> u64 {
     let instruction = esr_el2 >> 26 & 0x3f == EC_INSTRUCTION_ABORT_LOWER;
-    let class = if instruction { EC_INSTRUCTION_ABORT_LOWER } else { EC_DATA_ABORT_LOWER };
+    let class = if instruction {
+        EC_INSTRUCTION_ABORT_LOWER
+    } else {
+        EC_DATA_ABORT_LOWER
+    };
     let class = class + if from_el1(spsr) { SAME_LEVEL } else { 0 };
     let fsc = match walk_level {
         None => FSC_EXTERNAL,
         Some(level) => FSC_EXTERNAL_ON_WALK + u64::from(level & 3),
     };
-    let details = if instruction { 0 } else { esr_el2 & (ISS_WNR | ISS_CM) };
+    let details = if instruction {
+        0
+    } else {
+        esr_el2 & (ISS_WNR | ISS_CM)
+    };
     class << 26 | ESR_IL | details | fsc
 }
 
@@ -125,7 +140,10 @@ mod tests {
     #[test]
     fn the_vector_depends_on_where_it_comes_from() {
         let vector = |spsr| take(spsr, 0, PstateFeatures::default()).vector;
-        assert_eq!([vector(EL1T), vector(EL1H), vector(EL0), vector(USR32)], [0, 0x200, 0x400, 0x600]);
+        assert_eq!(
+            [vector(EL1T), vector(EL1H), vector(EL0), vector(USR32)],
+            [0, 0x200, 0x400, 0x600]
+        );
     }
 
     #[test]
@@ -138,9 +156,17 @@ mod tests {
 
     #[test]
     fn optional_bits_follow_sctlr() {
-        let all = PstateFeatures { pan: true, ssbs: true, mte: true, nmi: true };
+        let all = PstateFeatures {
+            pan: true,
+            ssbs: true,
+            mte: true,
+            nmi: true,
+        };
         let set = take(EL0, SCTLR_DSSBS, all).pstate;
-        assert_eq!(set & (1 << 22 | 1 << 12 | 1 << 25 | 1 << 13), 1 << 22 | 1 << 12 | 1 << 25 | 1 << 13);
+        assert_eq!(
+            set & (1 << 22 | 1 << 12 | 1 << 25 | 1 << 13),
+            1 << 22 | 1 << 12 | 1 << 25 | 1 << 13
+        );
         let clear = take(EL0, SCTLR_SPAN | SCTLR_SPINTMASK, all).pstate;
         assert_eq!(clear & (1 << 22 | 1 << 12 | 1 << 13), 0);
         // PAN that was set stays set.
@@ -150,10 +176,19 @@ mod tests {
     #[test]
     fn aborts_have_the_class_of_their_origin() {
         let data = 0x24 << 26 | 1 << 24 | ISS_WNR | 0x05;
-        assert_eq!(external_abort_esr(data, EL0, None), 0x24 << 26 | ESR_IL | ISS_WNR | 0x10);
-        assert_eq!(external_abort_esr(data, EL1H, None), 0x25 << 26 | ESR_IL | ISS_WNR | 0x10);
+        assert_eq!(
+            external_abort_esr(data, EL0, None),
+            0x24 << 26 | ESR_IL | ISS_WNR | 0x10
+        );
+        assert_eq!(
+            external_abort_esr(data, EL1H, None),
+            0x25 << 26 | ESR_IL | ISS_WNR | 0x10
+        );
         assert_eq!(external_abort_esr(data, USR32, None) >> 26, 0x24);
         let fetch = 0x20 << 26 | 0x05;
-        assert_eq!(external_abort_esr(fetch, EL1T, Some(2)), 0x21 << 26 | ESR_IL | 0x16);
+        assert_eq!(
+            external_abort_esr(fetch, EL1T, Some(2)),
+            0x21 << 26 | ESR_IL | 0x16
+        );
     }
 }

@@ -45,20 +45,47 @@ impl BusAccess {
     /// The access of one register.
     #[inline]
     pub fn new(transfer: Transfer, registers: &impl Registers) -> Self {
-        let Transfer { reg, width, load, reg_width, signed } = transfer;
+        let Transfer {
+            reg,
+            width,
+            load,
+            reg_width,
+            signed,
+        } = transfer;
         if load {
-            Self::Load { reg, width, reg_width, signed }
+            Self::Load {
+                reg,
+                width,
+                reg_width,
+                signed,
+            }
         } else {
-            Self::Store { width, value: registers.gpr(reg) & width.mask() }
+            Self::Store {
+                width,
+                value: registers.gpr(reg) & width.mask(),
+            }
         }
     }
 
     fn exit(self, addr: GuestPhysAddr) -> AxVCpuExitReason {
         match self {
-            Self::Load { reg, width, reg_width, signed } => {
-                AxVCpuExitReason::MmioRead { addr, width, reg, reg_width, signed_ext: signed }
-            }
-            Self::Store { width, value } => AxVCpuExitReason::MmioWrite { addr, width, data: value },
+            Self::Load {
+                reg,
+                width,
+                reg_width,
+                signed,
+            } => AxVCpuExitReason::MmioRead {
+                addr,
+                width,
+                reg,
+                reg_width,
+                signed_ext: signed,
+            },
+            Self::Store { width, value } => AxVCpuExitReason::MmioWrite {
+                addr,
+                width,
+                data: value,
+            },
         }
     }
 }
@@ -114,13 +141,27 @@ impl PendingMmio {
     /// A fault that is no device access yet known: it can be refused only.
     #[inline]
     pub fn fault(&mut self, fault: Fault) {
-        *self = Self { fault, ..Self::default() };
+        *self = Self {
+            fault,
+            ..Self::default()
+        };
     }
 
     /// An instruction of `length` bytes that makes one access; returns the exit to report.
     #[inline]
-    pub fn single(&mut self, fault: Fault, addr: GuestPhysAddr, access: BusAccess, length: u64) -> AxVCpuExitReason {
-        *self = Self { fault, current: Some(access), length, ..Self::default() };
+    pub fn single(
+        &mut self,
+        fault: Fault,
+        addr: GuestPhysAddr,
+        access: BusAccess,
+        length: u64,
+    ) -> AxVCpuExitReason {
+        *self = Self {
+            fault,
+            current: Some(access),
+            length,
+            ..Self::default()
+        };
         access.exit(addr)
     }
 
@@ -162,9 +203,12 @@ impl PendingMmio {
             // Retried rather than answered: the access is made again.
             None => return,
             Some(BusAccess::Store { .. }) => None,
-            Some(BusAccess::Load { reg, width, reg_width, signed }) => {
-                Some((reg, extend(value, width, reg_width, signed)))
-            }
+            Some(BusAccess::Load {
+                reg,
+                width,
+                reg_width,
+                signed,
+            }) => Some((reg, extend(value, width, reg_width, signed))),
         };
         if self.rest.is_some() {
             self.loaded = result;
@@ -225,7 +269,12 @@ mod tests {
     const ADDR: GuestPhysAddr = GuestPhysAddr::from_usize(0x900_0000);
 
     fn load(reg: usize, width: AccessWidth) -> BusAccess {
-        BusAccess::Load { reg, width, reg_width: Double, signed: false }
+        BusAccess::Load {
+            reg,
+            width,
+            reg_width: Double,
+            signed: false,
+        }
     }
 
     #[test]
@@ -233,7 +282,10 @@ mod tests {
         assert_eq!(extend(0x80, Byte, Word, true), 0xffff_ff80);
         assert_eq!(extend(0x80, Byte, Double, true), 0xffff_ffff_ffff_ff80);
         assert_eq!(extend(0x7fff, Half, Double, true), 0x7fff);
-        assert_eq!(extend(0x8000_0000, Word, Double, true), 0xffff_ffff_8000_0000);
+        assert_eq!(
+            extend(0x8000_0000, Word, Double, true),
+            0xffff_ffff_8000_0000
+        );
         assert_eq!(extend(0xffff_ffff_ffff_ff80, Byte, Word, false), 0x80);
     }
 
@@ -242,11 +294,18 @@ mod tests {
         let mut regs = Fake::default();
         let mut mmio = PendingMmio::default();
         let second = (ADDR + 8, load(2, Double));
-        mmio.decoded(Fault::default(), (ADDR, load(1, Double)), Some(second), Some(WriteBack::Gpr(3, 99)));
+        mmio.decoded(
+            Fault::default(),
+            (ADDR, load(1, Double)),
+            Some(second),
+            Some(WriteBack::Gpr(3, 99)),
+        );
         mmio.complete(11, &mut regs);
         assert_eq!(regs, Fake::default());
         let exit = mmio.next_access().unwrap();
-        assert!(matches!(exit, AxVCpuExitReason::MmioRead { addr, reg: 2, .. } if addr == ADDR + 8));
+        assert!(
+            matches!(exit, AxVCpuExitReason::MmioRead { addr, reg: 2, .. } if addr == ADDR + 8)
+        );
         mmio.complete(22, &mut regs);
         assert_eq!((regs.x[1], regs.x[2], regs.x[3], regs.pc), (11, 22, 99, 4));
         assert_eq!(mmio.next_access(), None);
@@ -256,8 +315,17 @@ mod tests {
     fn a_pair_refused_at_its_second_access_changes_nothing() {
         let mut regs = Fake::default();
         let mut mmio = PendingMmio::default();
-        let fault = Fault { esr: 5, far: 6, walk_level: None };
-        mmio.decoded(fault, (ADDR, load(1, Word)), Some((ADDR + 4, load(2, Word))), Some(WriteBack::Sp(1)));
+        let fault = Fault {
+            esr: 5,
+            far: 6,
+            walk_level: None,
+        };
+        mmio.decoded(
+            fault,
+            (ADDR, load(1, Word)),
+            Some((ADDR + 4, load(2, Word))),
+            Some(WriteBack::Sp(1)),
+        );
         mmio.complete(11, &mut regs);
         mmio.next_access().unwrap();
         assert_eq!(mmio.take_fault(), fault);
@@ -271,14 +339,24 @@ mod tests {
         let mut mmio = PendingMmio::default();
         mmio.single(Fault::default(), ADDR, load(31, Word), 4);
         mmio.complete(7, &mut regs);
-        assert_eq!(regs, Fake { pc: 4, ..Fake::default() });
+        assert_eq!(
+            regs,
+            Fake {
+                pc: 4,
+                ..Fake::default()
+            }
+        );
     }
 
     #[test]
     fn a_fault_that_is_retried_leaves_no_trace() {
         let mut regs = Fake::default();
         let mut mmio = PendingMmio::default();
-        mmio.fault(Fault { esr: 1, far: 2, walk_level: Some(3) });
+        mmio.fault(Fault {
+            esr: 1,
+            far: 2,
+            walk_level: Some(3),
+        });
         mmio.complete(7, &mut regs);
         assert_eq!(regs, Fake::default());
     }

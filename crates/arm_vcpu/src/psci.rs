@@ -105,10 +105,18 @@ pub fn decode(x: [u64; 4], mitigations: Mitigations) -> Call {
 
 /// The functions that have a 32-bit and a 64-bit form.
 fn decode_sized(function: u32, x: [u64; 4]) -> Call {
-    let mask = if function & id::SMC64 == 0 { u32::MAX as u64 } else { u64::MAX };
+    let mask = if function & id::SMC64 == 0 {
+        u32::MAX as u64
+    } else {
+        u64::MAX
+    };
     let [_, a, b, c] = x.map(|v| v & mask);
     match function & !id::SMC64 {
-        id::CPU_ON if a & !AFFINITY_BITS == 0 => Call::CpuOn { target: a, entry: b, context: c },
+        id::CPU_ON if a & !AFFINITY_BITS == 0 => Call::CpuOn {
+            target: a,
+            entry: b,
+            context: c,
+        },
         // Level 0 only: DEN 0022F, 5.1.5 lets PSCI 1.0 answer higher levels with
         // INVALID_PARAMETERS.
         id::AFFINITY_INFO if a & !AFFINITY_BITS == 0 && b == 0 => Call::AffinityInfo(a),
@@ -136,8 +144,13 @@ fn suspend(power_state: u64, entry: u64, context: u64) -> Call {
 /// PSCI_FEATURES (5.1.15): 0 for a function that exists and has no flags.
 fn features(function: u32) -> u64 {
     match function {
-        id::PSCI_VERSION | id::PSCI_FEATURES | id::SMCCC_VERSION | id::CPU_OFF
-        | id::MIGRATE_INFO_TYPE | id::SYSTEM_OFF | id::SYSTEM_RESET => ret::SUCCESS,
+        id::PSCI_VERSION
+        | id::PSCI_FEATURES
+        | id::SMCCC_VERSION
+        | id::CPU_OFF
+        | id::MIGRATE_INFO_TYPE
+        | id::SYSTEM_OFF
+        | id::SYSTEM_RESET => ret::SUCCESS,
         _ => match function & !id::SMC64 {
             id::CPU_ON | id::AFFINITY_INFO | id::CPU_SUSPEND => ret::SUCCESS,
             _ => ret::NOT_SUPPORTED,
@@ -178,12 +191,20 @@ mod tests {
         let on = call([0x8400_0003, 0xffff_ffff_0000_0001, 0x1_4000_0000, u64::MAX]);
         assert_eq!(
             on,
-            Call::CpuOn { target: 1, entry: 0x4000_0000, context: 0xffff_ffff }
+            Call::CpuOn {
+                target: 1,
+                entry: 0x4000_0000,
+                context: 0xffff_ffff
+            }
         );
         let on = call([0xc400_0003, 0x1_0000_0001, 0x1_4000_0000, u64::MAX]);
         assert_eq!(
             on,
-            Call::CpuOn { target: 0x1_0000_0001 & AFFINITY_BITS, entry: 0x1_4000_0000, context: u64::MAX }
+            Call::CpuOn {
+                target: 0x1_0000_0001 & AFFINITY_BITS,
+                entry: 0x1_4000_0000,
+                context: u64::MAX
+            }
         );
     }
 
@@ -206,19 +227,34 @@ mod tests {
 
     #[test]
     fn system_calls_have_no_64_bit_form() {
-        for function in [0xc400_0000, 0xc400_0002, 0xc400_0008, 0xc400_0009, 0xc400_000a] {
+        for function in [
+            0xc400_0000,
+            0xc400_0002,
+            0xc400_0008,
+            0xc400_0009,
+            0xc400_000a,
+        ] {
             assert_eq!(call([function, 0, 0, 0]), Call::Done(ret::NOT_SUPPORTED));
-            assert_eq!(call([0x8400_000a, function, 0, 0]), Call::Done(ret::NOT_SUPPORTED));
+            assert_eq!(
+                call([0x8400_000a, function, 0, 0]),
+                Call::Done(ret::NOT_SUPPORTED)
+            );
         }
     }
 
     #[test]
     fn mitigations_are_told_as_they_are() {
         let ask = |function, m| decode([0x8000_0001, function, 0, 0], m);
-        let all = Mitigations { csv2: true, ssbs: true };
+        let all = Mitigations {
+            csv2: true,
+            ssbs: true,
+        };
         assert_eq!(ask(0x8000_8000, all), Call::Done(1));
         assert_eq!(ask(0x8000_7fff, all), Call::Done(1));
-        assert_eq!(ask(0x8000_8000, Mitigations::default()), Call::Done(ret::NOT_SUPPORTED));
+        assert_eq!(
+            ask(0x8000_8000, Mitigations::default()),
+            Call::Done(ret::NOT_SUPPORTED)
+        );
     }
 
     proptest! {

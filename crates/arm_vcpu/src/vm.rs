@@ -33,7 +33,9 @@ pub struct Reach<H> {
 impl<H: ArmHost> Reach<H> {
     #[inline]
     fn request(&self, vcpu: usize, request: Request) {
-        let Some(sync) = self.sync.get(vcpu) else { return };
+        let Some(sync) = self.sync.get(vcpu) else {
+            return;
+        };
         match sync.request(request) {
             Kick::None => {}
             // It runs right here: this is one of its exits, which looks at requests at its end.
@@ -119,7 +121,9 @@ impl<H: ArmHost> ArchVm for ArmVm<H> {
         let mut passthrough = [0; 32];
         for line in setup.passthrough_lines {
             let intid = line.checked_add(FIRST_SPI).ok_or(AxError::InvalidInput)?;
-            let word = passthrough.get_mut(intid as usize / 32).ok_or(AxError::InvalidInput)?;
+            let word = passthrough
+                .get_mut(intid as usize / 32)
+                .ok_or(AxError::InvalidInput)?;
             *word |= 1 << (intid % 32);
         }
         let affinity: Box<[u64]> = setup.phys_ids.iter().map(|&id| id as u64).collect();
@@ -133,7 +137,11 @@ impl<H: ArmHost> ArchVm for ArmVm<H> {
             sync: setup.sync,
             memory: setup.memory,
             vgic,
-            irqchip: setup.irqchip.iter().map(|region| (region.role, region.range)).collect(),
+            irqchip: setup
+                .irqchip
+                .iter()
+                .map(|region| (region.role, region.range))
+                .collect(),
             passthrough,
             vttbr: AtomicU64::new(0),
             cntvoff: AtomicU64::new(0),
@@ -142,14 +150,19 @@ impl<H: ArmHost> ArchVm for ArmVm<H> {
     }
 
     fn mmio_devices(self: &Arc<Self>) -> Vec<(GuestPhysRange, Arc<dyn MmioDevice>)> {
-        let Some(vgic) = &self.vgic else { return Vec::new() };
+        let Some(vgic) = &self.vgic else {
+            return Vec::new();
+        };
         let device = |role| -> Arc<dyn MmioDevice> {
             match role {
                 IrqchipRole::Distributor => Arc::new(DistributorPort(vgic.clone())),
                 IrqchipRole::Redistributor => Arc::new(RedistributorPort(vgic.clone())),
             }
         };
-        self.irqchip.iter().map(|&(role, range)| (range, device(role))).collect()
+        self.irqchip
+            .iter()
+            .map(|&(role, range)| (range, device(role)))
+            .collect()
     }
 
     fn irq_sink(self: &Arc<Self>) -> Arc<dyn IrqSink> {
@@ -158,7 +171,10 @@ impl<H: ArmHost> ArchVm for ArmVm<H> {
 
     fn set_stage2(&self, root: HostPhysAddr, vmid: u16) {
         // VTTBR_EL2 (DDI 0487, D24.2.210): VMID in bits 63:48, BADDR below, CnP 0.
-        self.vttbr.store(u64::from(vmid) << 48 | root.as_usize() as u64, Ordering::Relaxed);
+        self.vttbr.store(
+            u64::from(vmid) << 48 | root.as_usize() as u64,
+            Ordering::Relaxed,
+        );
     }
 
     fn start(&self) {
@@ -177,9 +193,16 @@ impl<H: ArmHost> ArchVm for ArmVm<H> {
 
 fn new_vgic<H: ArmHost>(setup: &VmSetup<'_>, affinities: &[u64]) -> AxResult<Gic<H>> {
     let spi = |line: u32| line.checked_add(FIRST_SPI);
-    let passthrough: Option<Vec<u32>> = setup.passthrough_lines.iter().map(|&line| spi(line)).collect();
+    let passthrough: Option<Vec<u32>> = setup
+        .passthrough_lines
+        .iter()
+        .map(|&line| spi(line))
+        .collect();
     let passthrough = passthrough.ok_or(AxError::InvalidInput)?;
-    let highest = passthrough.iter().max().map_or(0, |&spi| spi - FIRST_SPI + 1);
+    let highest = passthrough
+        .iter()
+        .max()
+        .map_or(0, |&spi| spi - FIRST_SPI + 1);
     let timers = [H::virtual_timer_intid(), H::physical_timer_intid()];
     let config = Config {
         affinities,

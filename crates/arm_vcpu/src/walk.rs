@@ -45,7 +45,10 @@ pub fn level_of(memory: &dyn GuestMemory, stage1: &Stage1, va: u64, fault: Guest
     };
     let bits_per_level = page_bits - 3;
     let va_bits = 64 - size.clamp(12, 48);
-    let levels = va_bits.saturating_sub(page_bits).div_ceil(bits_per_level).clamp(1, 4);
+    let levels = va_bits
+        .saturating_sub(page_bits)
+        .div_ceil(bits_per_level)
+        .clamp(1, 4);
     let mut level = (4 - levels) as u8;
     let mut table = ttbr & ADDRESS & !1;
     loop {
@@ -93,8 +96,17 @@ mod tests {
     const TCR_4K: u64 = 16 | 16 << 16 | 2 << 30;
 
     fn level(memory: &[(usize, u64)], tcr: u64, va: u64, fault: usize) -> u8 {
-        let stage1 = Stage1 { tcr, ttbr0: 0x4000_0000, ttbr1: 0x5000_0000 };
-        level_of(&Memory(memory.iter().copied().collect()), &stage1, va, GuestPhysAddr::from_usize(fault))
+        let stage1 = Stage1 {
+            tcr,
+            ttbr0: 0x4000_0000,
+            ttbr1: 0x5000_0000,
+        };
+        level_of(
+            &Memory(memory.iter().copied().collect()),
+            &stage1,
+            va,
+            GuestPhysAddr::from_usize(fault),
+        )
     }
 
     #[test]

@@ -101,10 +101,18 @@ impl fmt::Display for VmError {
             Self::CpuCount(count) => write!(f, "{count} vCPUs; 1 to 64 are possible"),
             Self::NoMemoryRegion => write!(f, "no memory region"),
             Self::OutOfMemory { gpa, size } => {
-                write!(f, "no {} KiB of free RAM for the region at {gpa:#x}", size >> 10)
+                write!(
+                    f,
+                    "no {} KiB of free RAM for the region at {gpa:#x}",
+                    size >> 10
+                )
             }
             Self::RegionTaken { base, size } => {
-                write!(f, "the {} KiB at {base:#x} are not free RAM of this machine", size >> 10)
+                write!(
+                    f,
+                    "the {} KiB at {base:#x} are not free RAM of this machine",
+                    size >> 10
+                )
             }
             Self::NoInterruptController => {
                 write!(f, "an interrupt line, and interrupt_mode is none")

@@ -62,12 +62,21 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
         self.arch.start();
         let bsp = self.vcpus.first().ok_or(VmError::VCpu(0))?;
         let phys_id = bsp.phys_id() as u64;
-        self.power_on(phys_id, entry, arg).map_err(|_| VmError::VCpu(0).into())
+        self.power_on(phys_id, entry, arg)
+            .map_err(|_| VmError::VCpu(0).into())
     }
 
     /// Switches on the vCPU that the guest knows by `phys_id`.
-    pub fn power_on(&self, phys_id: u64, entry: GuestPhysAddr, arg: usize) -> Result<(), PowerOnError> {
-        let vcpu = self.vcpus.iter().find(|vcpu| vcpu.phys_id() as u64 == phys_id);
+    pub fn power_on(
+        &self,
+        phys_id: u64,
+        entry: GuestPhysAddr,
+        arg: usize,
+    ) -> Result<(), PowerOnError> {
+        let vcpu = self
+            .vcpus
+            .iter()
+            .find(|vcpu| vcpu.phys_id() as u64 == phys_id);
         let vcpu = vcpu.ok_or(PowerOnError::NoSuchCpu)?;
         let sync = self.sync.get(vcpu.id()).ok_or(PowerOnError::NoSuchCpu)?;
         sync.claim_power_on()?;
@@ -113,7 +122,8 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
             }
             *first = Some(cause);
         }
-        self.status.store(VmStatus::Stopping as u8, Ordering::Release);
+        self.status
+            .store(VmStatus::Stopping as u8, Ordering::Release);
         for id in 0..self.vcpus.len() {
             self.request(id, Request::Stop);
         }
@@ -134,7 +144,8 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
     pub fn stopped(&self) {
         self.arch.reset();
         self.bus.reset();
-        self.status.store(VmStatus::Stopped as u8, Ordering::Release);
+        self.status
+            .store(VmStatus::Stopped as u8, Ordering::Release);
     }
 
     /// From `Stopped` back to `Created`: the same frames and tables, vCPUs and devices as after
@@ -165,7 +176,9 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
 
     /// Leaves a request and makes the vCPU look at it.
     fn request(&self, id: usize, request: Request) {
-        let Some(sync) = self.sync.get(id) else { return };
+        let Some(sync) = self.sync.get(id) else {
+            return;
+        };
         if sync.request(request) != Kick::None {
             // Records an interrupt besides, which is harmless: there is nothing to find.
             let _ = H::inject_irq_to_vcpu(self.id(), id, 0);

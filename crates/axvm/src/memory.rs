@@ -4,7 +4,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use axaddrspace::{
-    AddrSpace, GuestMemError, GuestPhysAddr, GuestPhysRange, HostPhysAddr, MappingFlags, PagingHandler, TableFormat,
+    AddrSpace, GuestMemError, GuestPhysAddr, GuestPhysRange, HostPhysAddr, MappingFlags,
+    PagingHandler, TableFormat,
 };
 use axvcpu::GuestMemory;
 use axvmconfig::{MemFlags, VmMemConfig, VmMemMappingType};
@@ -48,7 +49,10 @@ pub(crate) struct VmMemory<H: AxVMHal, F: TableFormat> {
 
 impl<H: AxVMHal, F: TableFormat> VmMemory<H, F> {
     pub fn new(space: AddrSpace<H::PagingHandler, F>) -> Self {
-        Self { space: Mutex::new(space), pieces: Vec::new() }
+        Self {
+            space: Mutex::new(space),
+            pieces: Vec::new(),
+        }
     }
 
     /// Takes and maps the RAM of one region.
@@ -57,14 +61,25 @@ impl<H: AxVMHal, F: TableFormat> VmMemory<H, F> {
             VmMemMappingType::MapAlloc => return self.alloc(region),
             VmMemMappingType::MapIdentical => {
                 if !H::alloc_memory_region_at(region.gpa.into(), region.size) {
-                    return Err(VmError::RegionTaken { base: region.gpa, size: region.size });
+                    return Err(VmError::RegionTaken {
+                        base: region.gpa,
+                        size: region.size,
+                    });
                 }
                 Origin::Region
             }
             VmMemMappingType::MapReserved => Origin::Reserved,
         };
         let hpa = HostPhysAddr::from_usize(region.gpa);
-        self.add(Piece { gpa: region.gpa, hpa, size: region.size, origin }, region.flags)
+        self.add(
+            Piece {
+                gpa: region.gpa,
+                hpa,
+                size: region.size,
+                origin,
+            },
+            region.flags,
+        )
     }
 
     /// Builds a region from as few extents as the machine has, in large ones first, so that large
@@ -74,11 +89,20 @@ impl<H: AxVMHal, F: TableFormat> VmMemory<H, F> {
         let mut try_size = region.size;
         while done < region.size {
             let size = try_size.min(region.size - done);
-            let align = if size >= BLOCK && (region.gpa + done) % BLOCK == 0 { BLOCK } else { PAGE };
+            let align = if size >= BLOCK && (region.gpa + done) % BLOCK == 0 {
+                BLOCK
+            } else {
+                PAGE
+            };
             match H::PagingHandler::alloc_frames(size / PAGE, align) {
                 Some(hpa) => {
                     self.add(
-                        Piece { gpa: region.gpa + done, hpa, size, origin: Origin::Frames },
+                        Piece {
+                            gpa: region.gpa + done,
+                            hpa,
+                            size,
+                            origin: Origin::Frames,
+                        },
                         region.flags,
                     )?;
                     done += size;
@@ -89,7 +113,10 @@ impl<H: AxVMHal, F: TableFormat> VmMemory<H, F> {
                     try_size = half.next_multiple_of(unit).min(size - PAGE);
                 }
                 None => {
-                    return Err(VmError::OutOfMemory { gpa: region.gpa, size: region.size });
+                    return Err(VmError::OutOfMemory {
+                        gpa: region.gpa,
+                        size: region.size,
+                    });
                 }
             }
         }
@@ -109,7 +136,9 @@ impl<H: AxVMHal, F: TableFormat> VmMemory<H, F> {
                 map_flags |= to;
             }
         }
-        self.space.get_mut().map(piece.gpa.into(), piece.hpa, piece.size, map_flags)?;
+        self.space
+            .get_mut()
+            .map(piece.gpa.into(), piece.hpa, piece.size, map_flags)?;
         Ok(())
     }
 
@@ -119,13 +148,21 @@ impl<H: AxVMHal, F: TableFormat> VmMemory<H, F> {
             let end = piece.gpa + piece.size;
             let mut at = piece.gpa;
             while at < end {
-                let inside = keep.iter().find(|k| (k.start.as_usize()..k.end.as_usize()).contains(&at));
+                let inside = keep
+                    .iter()
+                    .find(|k| (k.start.as_usize()..k.end.as_usize()).contains(&at));
                 if let Some(kept) = inside {
                     at = kept.end.as_usize();
                     continue;
                 }
-                let next_kept = keep.iter().map(|k| k.start.as_usize()).filter(|&start| start > at).min();
-                let stop = end.min(next_kept.unwrap_or(end)).min((at + 1).next_multiple_of(PIECE));
+                let next_kept = keep
+                    .iter()
+                    .map(|k| k.start.as_usize())
+                    .filter(|&start| start > at)
+                    .min();
+                let stop = end
+                    .min(next_kept.unwrap_or(end))
+                    .min((at + 1).next_multiple_of(PIECE));
                 zero::<H>(piece.hpa + (at - piece.gpa), stop - at);
                 pause();
                 at = stop;

@@ -35,16 +35,19 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
         loop {
             let exit = arch.run()?;
             let answer = match exit {
-                AxVCpuExitReason::MmioRead { addr, width, .. } => {
-                    self.bus.read(id, addr, width, last).or_else(|| self.unclaimed(addr, AccessFlags::Read))
-                }
+                AxVCpuExitReason::MmioRead { addr, width, .. } => self
+                    .bus
+                    .read(id, addr, width, last)
+                    .or_else(|| self.unclaimed(addr, AccessFlags::Read)),
                 AxVCpuExitReason::MmioWrite { addr, width, data } => {
                     match self.bus.write(id, addr, width, data, last) {
                         Some(done) => Some(done.map(|()| 0)),
                         None => self.unclaimed(addr, AccessFlags::Write),
                     }
                 }
-                AxVCpuExitReason::NestedPageFault { addr, access_flags } => self.unclaimed(addr, access_flags),
+                AxVCpuExitReason::NestedPageFault { addr, access_flags } => {
+                    self.unclaimed(addr, access_flags)
+                }
                 other => return Ok(other),
             };
             if let Some(result) = answer {

@@ -25,7 +25,16 @@ pub struct AxVCpu<V: AxArchVCpu> {
 
 impl<V: AxArchVCpu> AxVCpu<V> {
     pub(crate) fn new(id: usize, phys_id: usize, cpu_mask: Option<usize>, arch: V) -> Self {
-        Self { id, phys_id, cpu_mask, own: Mutex::new(Own { arch, last: LastHit::default() }), start: Mutex::new(None) }
+        Self {
+            id,
+            phys_id,
+            cpu_mask,
+            own: Mutex::new(Own {
+                arch,
+                last: LastHit::default(),
+            }),
+            start: Mutex::new(None),
+        }
     }
 
     /// Its number in the VM, from 0.

@@ -8,7 +8,9 @@ use axaddrspace::{AddrSpace, GuestPhysAddr, GuestPhysRange, MappingFlags, Vmids}
 use axdevice::{Bus, BusBuilder, ConsolePort, IrqLine, IrqLines, Pl011};
 use axerrno::{AxError, AxResult};
 use axvcpu::{ArchVm, AxArchVCpu, ConsoleModel, IrqchipRegion, IrqchipRole, VCpuSync, VmSetup};
-use axvmconfig::{AxVMConfig, EmulatedDeviceConfig, EmulatedDeviceType, VMInterruptMode, VmMemConfig};
+use axvmconfig::{
+    AxVMConfig, EmulatedDeviceConfig, EmulatedDeviceType, VMInterruptMode, VmMemConfig,
+};
 use spin::Mutex;
 
 use crate::memory::{SharedMemory, VmMemory};
@@ -124,12 +126,20 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
 
     /// Copies guest memory.
     pub fn read_from_guest_of(&self, gpa: GuestPhysAddr, buffer: &mut [u8]) -> AxResult {
-        self.memory.space.lock().read(gpa, buffer).map_err(|error| VmError::Memory(error).into())
+        self.memory
+            .space
+            .lock()
+            .read(gpa, buffer)
+            .map_err(|error| VmError::Memory(error).into())
     }
 
     /// Writes guest memory that the guest itself may write.
     pub fn write_to_guest_of(&self, gpa: GuestPhysAddr, data: &[u8]) -> AxResult {
-        self.memory.space.lock().write(gpa, data).map_err(|error| VmError::Memory(error).into())
+        self.memory
+            .space
+            .lock()
+            .write(gpa, data)
+            .map_err(|error| VmError::Memory(error).into())
     }
 
     /// Writes an image to RAM, whatever the guest's own rights to it are; at most a few hundred
@@ -145,8 +155,12 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
 }
 
 /// RAM and passthrough registers in a new address space.
-fn build_memory<H: AxVMHal, V: AxArchVCpu>(config: &AxVMConfig) -> Result<VmMemory<H, V::Stage2>, VmError> {
-    let vmid = VMIDS.alloc::<H::PagingHandler>().map_err(|error| VmError::Arch(error.into()))?;
+fn build_memory<H: AxVMHal, V: AxArchVCpu>(
+    config: &AxVMConfig,
+) -> Result<VmMemory<H, V::Stage2>, VmError> {
+    let vmid = VMIDS
+        .alloc::<H::PagingHandler>()
+        .map_err(|error| VmError::Arch(error.into()))?;
     let space = AddrSpace::new(V::stage2_format().map_err(VmError::Arch)?, vmid)?;
     let mut memory = VmMemory::new(space);
     for region in config.memory_regions() {
@@ -154,7 +168,12 @@ fn build_memory<H: AxVMHal, V: AxArchVCpu>(config: &AxVMConfig) -> Result<VmMemo
     }
     let flags = MappingFlags::READ | MappingFlags::WRITE | MappingFlags::DEVICE;
     for device in config.pass_through_devices() {
-        memory.space.get_mut().map(device.base_gpa.into(), device.base_hpa.into(), device.length, flags)?;
+        memory.space.get_mut().map(
+            device.base_gpa.into(),
+            device.base_hpa.into(),
+            device.length,
+            flags,
+        )?;
     }
     Ok(memory)
 }
@@ -168,7 +187,11 @@ fn build_arch<H: AxVMHal, V: AxArchVCpu>(
 ) -> Result<Arc<V::Vm>, VmError> {
     let irqchip: Vec<IrqchipRegion> = match config.interrupt_mode() {
         VMInterruptMode::NoIrq => Vec::new(),
-        _ => config.emu_devices().iter().filter_map(irqchip_region).collect(),
+        _ => config
+            .emu_devices()
+            .iter()
+            .filter_map(irqchip_region)
+            .collect(),
     };
     if irqchip.is_empty() && !config.pass_through_spis().is_empty() {
         return Err(VmError::NoInterruptController);
@@ -197,7 +220,10 @@ fn irqchip_region(device: &EmulatedDeviceConfig) -> Option<IrqchipRegion> {
         EmulatedDeviceType::GicRedistributor => IrqchipRole::Redistributor,
         EmulatedDeviceType::Console => return None,
     };
-    Some(IrqchipRegion { role, range: range(device) })
+    Some(IrqchipRegion {
+        role,
+        range: range(device),
+    })
 }
 
 fn range(device: &EmulatedDeviceConfig) -> GuestPhysRange {
@@ -249,9 +275,11 @@ fn refuse_overlap(bus: &Bus, region: &VmMemConfig) -> Result<(), VmError> {
         start: region.gpa.into(),
         end: region.gpa.saturating_add(region.size).into(),
     };
-    match bus.ranges().find(|existing| existing.start < new.end && new.start < existing.end) {
+    match bus
+        .ranges()
+        .find(|existing| existing.start < new.end && new.start < existing.end)
+    {
         Some(existing) => Err(axdevice::BusError::Overlap { new, existing }.into()),
         None => Ok(()),
     }
 }
-

@@ -72,7 +72,13 @@ impl Context {
     pub fn reset() -> Self {
         const SCTLR_RES1: u64 = 0x30d0_0800;
         // 0 is the timers' state after reset, too: disabled.
-        Self { el1: El1 { sctlr: SCTLR_RES1, ..El1::default() }, ..Self::default() }
+        Self {
+            el1: El1 {
+                sctlr: SCTLR_RES1,
+                ..El1::default()
+            },
+            ..Self::default()
+        }
     }
 
     /// Registers -> memory; then the timers stop, so that they don't fire for somebody else.

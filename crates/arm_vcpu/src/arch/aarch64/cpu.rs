@@ -71,7 +71,13 @@ macro_rules! id_row {
 
 fn read_guest_ids() -> GuestIds {
     let rows = [
-        id_row!("1"), id_row!("2"), id_row!("3"), id_row!("4"), id_row!("5"), id_row!("6"), id_row!("7"),
+        id_row!("1"),
+        id_row!("2"),
+        id_row!("3"),
+        id_row!("4"),
+        id_row!("5"),
+        id_row!("6"),
+        id_row!("7"),
     ];
     let mut values = [0; 56];
     for (index, (value, physical)) in values.iter_mut().zip(rows.iter().flatten()).enumerate() {
@@ -109,7 +115,11 @@ pub fn init_cpu(idle_vttbr: u64) -> Result<(), AddrSpaceError> {
     // The guest's counters and timers are its own (DESIGN 8): CNTHCTL_EL2.EL1PCTEN, EL1PCEN.
     write!("CNTHCTL_EL2", 3);
     // MDCR_EL2.HPMN: all event counters, PMCR_EL0.N, where there is a PMU.
-    let counters = if features.pmu { read!("PMCR_EL0") >> 11 & 0x1f } else { 0 };
+    let counters = if features.pmu {
+        read!("PMCR_EL0") >> 11 & 0x1f
+    } else {
+        0
+    };
     write!("MDCR_EL2", features.mdcr(counters));
     if features.hcx {
         write!("S3_4_C1_C2_2", guest_ids().hcrx);

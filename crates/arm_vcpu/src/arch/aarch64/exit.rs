@@ -9,7 +9,8 @@ use super::switch::Frame;
 use super::vcpu::ArmVCpu;
 use super::{sysreg, translate, undecoded};
 use crate::decode::{
-    DataAbort, Wait, WaitKind, class, condition_holds, exception_class, immediate, instruction_length, step_over,
+    DataAbort, Wait, WaitKind, class, condition_holds, exception_class, immediate,
+    instruction_length, step_over,
 };
 use crate::mmio::{BusAccess, Fault, Registers};
 use crate::{ArmHost, inject, psci};
@@ -40,7 +41,10 @@ pub unsafe extern "C" fn on_sync<H: ArmHost>(frame: *mut Frame) -> bool {
 pub unsafe extern "C" fn on_serror<H: ArmHost>(frame: *mut Frame) -> bool {
     // SAFETY: as in `on_sync`.
     let vcpu = unsafe { &mut *frame.cast::<ArmVCpu<H>>() };
-    let fault = GuestFault::HardwareError { syndrome: read!("ESR_EL2"), pc: read!("ELR_EL2") };
+    let fault = GuestFault::HardwareError {
+        syndrome: read!("ESR_EL2"),
+        pc: read!("ELR_EL2"),
+    };
     vcpu.leave(AxVCpuExitReason::FailEntry(fault))
 }
 
@@ -52,10 +56,20 @@ impl<H: ArmHost> ArmVCpu<H> {
         false
     }
 
+    /// Goes back to the guest, unless this CPU is to run something else: for handlers that may
+    /// have woken a task.
+    #[inline]
+    pub(super) fn go_on(&mut self) -> bool {
+        !H::need_resched() || self.leave(AxVCpuExitReason::Preempted)
+    }
+
     /// Past the trapped instruction.
     #[inline]
     pub(super) fn skip(&mut self, esr: u64) {
-        write!("ELR_EL2", read!("ELR_EL2").wrapping_add(instruction_length(esr)));
+        write!(
+            "ELR_EL2",
+            read!("ELR_EL2").wrapping_add(instruction_length(esr))
+        );
         write!("SPSR_EL2", step_over(read!("SPSR_EL2")));
     }
 
@@ -96,7 +110,10 @@ impl<H: ArmHost> ArmVCpu<H> {
         let exit = match call {
             Call::Done(_) => return true,
             Call::AffinityInfo(affinity) => {
-                let state = self.vm.vcpu_of(affinity).and_then(|id| self.vm.sync.get(id));
+                let state = self
+                    .vm
+                    .vcpu_of(affinity)
+                    .and_then(|id| self.vm.sync.get(id));
                 let result = match state.map(|sync| sync.power()) {
                     Some(PowerState::On) => 0,
                     Some(PowerState::Off) => 1,
@@ -106,7 +123,11 @@ impl<H: ArmHost> ArmVCpu<H> {
                 self.frame.set_gpr(0, result);
                 return true;
             }
-            Call::CpuOn { target, entry, context } => AxVCpuExitReason::CpuUp {
+            Call::CpuOn {
+                target,
+                entry,
+                context,
+            } => AxVCpuExitReason::CpuUp {
                 target_cpu: target,
                 entry_point: GuestPhysAddr::from_usize(entry as usize),
                 arg: context,
@@ -147,7 +168,10 @@ impl<H: ArmHost> ArmVCpu<H> {
             class if class < FIRST_NOT_TRAPPED => self.undefined(),
             _ => {
                 let pc = read!("ELR_EL2");
-                self.leave(AxVCpuExitReason::FailEntry(GuestFault::UnexpectedTrap { syndrome: esr, pc }))
+                self.leave(AxVCpuExitReason::FailEntry(GuestFault::UnexpectedTrap {
+                    syndrome: esr,
+                    pc,
+                }))
             }
         }
     }
@@ -173,7 +197,9 @@ impl<H: ArmHost> ArmVCpu<H> {
             WaitKind::Wfit => {
                 // The limit is by the guest's own counter; a syndrome without its register ends
                 // the wait at once, as WFIT may.
-                let limit = wait.limit_reg.map(|reg| self.frame.gpr(reg).wrapping_add(self.vm.cntvoff()));
+                let limit = wait
+                    .limit_reg
+                    .map(|reg| self.frame.gpr(reg).wrapping_add(self.vm.cntvoff()));
                 self.wait_for_interrupt(Some(limit.unwrap_or(0)))
             }
             WaitKind::Wfe | WaitKind::Wfet => true,
@@ -203,10 +229,12 @@ impl<H: ArmHost> ArmVCpu<H> {
         use super::context::{CTL_ENABLE, CTL_IMASK};
         let vgic = self.vm.vgic.as_ref()?;
         let running = |control: u64| control & (CTL_ENABLE | CTL_IMASK) == CTL_ENABLE;
-        let virtual_timer = (running(read!("CNTV_CTL_EL0")) && vgic.ppi_can_fire(self.id, H::virtual_timer_intid()))
-            .then(|| read!("CNTV_CVAL_EL0").saturating_add(self.vm.cntvoff()));
-        let physical_timer = (running(read!("CNTP_CTL_EL0")) && vgic.ppi_can_fire(self.id, H::physical_timer_intid()))
-            .then(|| read!("CNTP_CVAL_EL0"));
+        let virtual_timer = (running(read!("CNTV_CTL_EL0"))
+            && vgic.ppi_can_fire(self.id, H::virtual_timer_intid()))
+        .then(|| read!("CNTV_CVAL_EL0").saturating_add(self.vm.cntvoff()));
+        let physical_timer = (running(read!("CNTP_CTL_EL0"))
+            && vgic.ppi_can_fire(self.id, H::physical_timer_intid()))
+        .then(|| read!("CNTP_CVAL_EL0"));
         [virtual_timer, physical_timer].into_iter().flatten().min()
     }
 
@@ -215,13 +243,23 @@ impl<H: ArmHost> ArmVCpu<H> {
     fn data_abort(&mut self, esr: u64) -> bool {
         let far = read!("FAR_EL2");
         let abort = DataAbort::new(esr);
-        let (Some(transfer), true, false) = (abort.transfer, abort.is_stage2_fault(), abort.on_walk) else {
+        let (Some(transfer), true, false) =
+            (abort.transfer, abort.is_stage2_fault(), abort.on_walk)
+        else {
             return self.odd_data_abort(&abort, esr, far);
         };
-        let Some(ipa) = translate::fault_ipa(esr, far) else { return true };
+        let Some(ipa) = translate::fault_ipa(esr, far) else {
+            return true;
+        };
         let access = BusAccess::new(transfer, &self.frame);
-        let fault = Fault { esr, far, walk_level: None };
-        let exit = self.mmio.single(fault, ipa, access, instruction_length(esr));
+        let fault = Fault {
+            esr,
+            far,
+            walk_level: None,
+        };
+        let exit = self
+            .mmio
+            .single(fault, ipa, access, instruction_length(esr));
         self.leave(exit)
     }
 
@@ -231,7 +269,9 @@ impl<H: ArmHost> ArmVCpu<H> {
         if !abort.is_stage2_fault() {
             return self.hardware_abort(esr, far);
         }
-        let Some(ipa) = translate::fault_ipa(esr, far) else { return true };
+        let Some(ipa) = translate::fault_ipa(esr, far) else {
+            return true;
+        };
         if abort.on_walk {
             return self.walk_fault(esr, far, ipa);
         }
@@ -248,8 +288,20 @@ impl<H: ArmHost> ArmVCpu<H> {
             }
             undecoded::Outcome::Retry => true,
             undecoded::Outcome::Unsupported => {
-                let access_flags = if abort.write { AccessFlags::Write } else { AccessFlags::Read };
-                self.page_fault(Fault { esr, far, walk_level: None }, ipa, access_flags)
+                let access_flags = if abort.write {
+                    AccessFlags::Write
+                } else {
+                    AccessFlags::Read
+                };
+                self.page_fault(
+                    Fault {
+                        esr,
+                        far,
+                        walk_level: None,
+                    },
+                    ipa,
+                    access_flags,
+                )
             }
         }
     }
@@ -262,11 +314,21 @@ impl<H: ArmHost> ArmVCpu<H> {
         if !abort.is_stage2_fault() {
             return self.hardware_abort(esr, far);
         }
-        let Some(ipa) = translate::fault_ipa(esr, far) else { return true };
+        let Some(ipa) = translate::fault_ipa(esr, far) else {
+            return true;
+        };
         if abort.on_walk {
             return self.walk_fault(esr, far, ipa);
         }
-        self.page_fault(Fault { esr, far, walk_level: None }, ipa, AccessFlags::Execute)
+        self.page_fault(
+            Fault {
+                esr,
+                far,
+                walk_level: None,
+            },
+            ipa,
+            AccessFlags::Execute,
+        )
     }
 
     /// An external abort on a passthrough device, or nothing that stage 2 can cause: the guest's
@@ -279,7 +341,15 @@ impl<H: ArmHost> ArmVCpu<H> {
     /// The guest's own translation tables lie where there is no memory.
     fn walk_fault(&mut self, esr: u64, far: u64, ipa: GuestPhysAddr) -> bool {
         let level = translate::walk_level(self.vm.memory.as_ref(), far, ipa);
-        self.page_fault(Fault { esr, far, walk_level: Some(level) }, ipa, AccessFlags::Read)
+        self.page_fault(
+            Fault {
+                esr,
+                far,
+                walk_level: Some(level),
+            },
+            ipa,
+            AccessFlags::Read,
+        )
     }
 
     fn page_fault(&mut self, fault: Fault, addr: GuestPhysAddr, access_flags: AccessFlags) -> bool {

@@ -16,7 +16,11 @@ pub struct FpState {
 impl FpState {
     /// All zero.
     pub const fn new() -> Self {
-        Self { v: [0; 32], fpsr: 0, fpcr: 0 }
+        Self {
+            v: [0; 32],
+            fpsr: 0,
+            fpcr: 0,
+        }
     }
 
     /// Registers -> memory. CPTR_EL2.TFP is clear.

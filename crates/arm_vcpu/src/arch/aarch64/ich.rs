@@ -95,7 +95,8 @@ impl<H: ArmHost> CpuInterface for Ich<H> {
     }
 
     fn read_ap0r(n: usize) -> u32 {
-        by_number!(read n, 0 => "S3_4_C12_C8_0", 1 => "S3_4_C12_C8_1", 2 => "S3_4_C12_C8_2", 3 => "S3_4_C12_C8_3") as u32
+        by_number!(read n, 0 => "S3_4_C12_C8_0", 1 => "S3_4_C12_C8_1", 2 => "S3_4_C12_C8_2", 3 => "S3_4_C12_C8_3")
+            as u32
     }
 
     fn write_ap0r(n: usize, value: u32) {
@@ -103,7 +104,8 @@ impl<H: ArmHost> CpuInterface for Ich<H> {
     }
 
     fn read_ap1r(n: usize) -> u32 {
-        by_number!(read n, 0 => "S3_4_C12_C9_0", 1 => "S3_4_C12_C9_1", 2 => "S3_4_C12_C9_2", 3 => "S3_4_C12_C9_3") as u32
+        by_number!(read n, 0 => "S3_4_C12_C9_0", 1 => "S3_4_C12_C9_1", 2 => "S3_4_C12_C9_2", 3 => "S3_4_C12_C9_3")
+            as u32
     }
 
     fn write_ap1r(n: usize, value: u32) {

@@ -45,11 +45,11 @@ impl<H: ArmHost> ArmVCpu<H> {
     /// Somebody left a request.
     #[inline]
     fn kicked(&mut self) -> bool {
-        let reschedule = H::kicked();
+        H::kicked();
         self.serve_requests();
         match self.vm.sync.get(self.id) {
-            Some(sync) if sync.has_requests() || reschedule => self.leave(AxVCpuExitReason::Preempted),
-            _ => true,
+            Some(sync) if sync.has_requests() => self.leave(AxVCpuExitReason::Preempted),
+            _ => self.go_on(),
         }
     }
 
@@ -72,6 +72,8 @@ impl<H: ArmHost> ArmVCpu<H> {
                 return true;
             }
         }
-        self.leave(AxVCpuExitReason::ExternalInterrupt { vector: intid.into() })
+        self.leave(AxVCpuExitReason::ExternalInterrupt {
+            vector: intid.into(),
+        })
     }
 }

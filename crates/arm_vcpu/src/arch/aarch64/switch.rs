@@ -36,9 +36,16 @@ pub struct Frame {
 impl Frame {
     /// All zero, with these handlers.
     pub fn new(on_sync: Handler, on_irq: Handler, on_serror: Handler) -> Self {
-        Self { x: [0; 31], elr: 0, spsr: 0, host_sp: 0, on_sync, on_irq, on_serror }
+        Self {
+            x: [0; 31],
+            elr: 0,
+            spsr: 0,
+            host_sp: 0,
+            on_sync,
+            on_irq,
+            on_serror,
+        }
     }
-
 }
 
 impl Registers for Frame {

@@ -29,7 +29,9 @@ pub fn trapped<H: ArmHost>(vcpu: &mut ArmVCpu<H>, esr: u64) -> bool {
 impl<H: ArmHost> ArmVCpu<H> {
     #[inline]
     fn send_sgi(&mut self, esr: u64, rt: usize, register: SgiRegister) -> bool {
-        let Some(vgic) = &self.vm.vgic else { return self.undefined() };
+        let Some(vgic) = &self.vm.vgic else {
+            return self.undefined();
+        };
         let notifier = vgic.notifier();
         vgic.send_sgi(self.id, register, self.frame.gpr(rt), |target| {
             notifier.notify(target, Wanted::Sync);
@@ -37,7 +39,7 @@ impl<H: ArmHost> ArmVCpu<H> {
         self.skip(esr);
         // One of the targets may be this vCPU.
         self.serve_requests();
-        true
+        self.go_on()
     }
 
     fn other_register(&mut self, esr: u64, access: SysAccess) -> bool {
@@ -46,7 +48,9 @@ impl<H: ArmHost> ArmVCpu<H> {
             (ICC_SGI0R, false) => return self.send_sgi(esr, rt, SgiRegister::Sgi0r),
             (ICC_ASGI1R, false) => return self.send_sgi(esr, rt, SgiRegister::Asgi1r),
             (ICC_DIR, false) => {
-                let Some(vgic) = &self.vm.vgic else { return self.undefined() };
+                let Some(vgic) = &self.vm.vgic else {
+                    return self.undefined();
+                };
                 vgic.write_dir(self.id, self.frame.gpr(rt));
                 self.skip(esr);
                 self.serve_requests();
@@ -75,10 +79,16 @@ impl<H: ArmHost> ArmVCpu<H> {
     }
 
     fn debug_register(&mut self, esr: u64, access: SysAccess) -> bool {
-        let SysReg { op1, crn, crm, op2, .. } = access.reg;
-        let Some(reg) = DebugReg::decode(op1, crn, crm, op2) else { return self.undefined() };
+        let SysReg {
+            op1, crn, crm, op2, ..
+        } = access.reg;
+        let Some(reg) = DebugReg::decode(op1, crn, crm, op2) else {
+            return self.undefined();
+        };
         if access.read {
-            let Some(value) = self.debug.read(reg) else { return self.undefined() };
+            let Some(value) = self.debug.read(reg) else {
+                return self.undefined();
+            };
             self.frame.set_gpr(access.rt, value);
         } else {
             let was_in_use = self.debug.in_use();

@@ -24,7 +24,11 @@ pub fn fault_ipa(esr: u64, far: u64) -> Option<GuestPhysAddr> {
     // FIPA: bits 43:4 are IPA bits 51:12. On a walk, FAR's offset is not the walk's.
     const FIPA: u64 = 0x0fff_ffff_fff0;
     let page = (read!("HPFAR_EL2") & FIPA) << 8;
-    let offset = if esr & S1PTW == 0 { far & PAGE_OFFSET } else { 0 };
+    let offset = if esr & S1PTW == 0 {
+        far & PAGE_OFFSET
+    } else {
+        0
+    };
     Some(GuestPhysAddr::from_usize((page | offset) as usize))
 }
 

@@ -26,12 +26,19 @@ const SPSR_AARCH32: u64 = 1 << 4;
 const PAGE: u64 = 4096;
 
 /// Decodes the instruction that faulted at `far`, which is `ipa`.
-pub fn access<H: ArmHost>(vcpu: &mut ArmVCpu<H>, esr: u64, far: u64, ipa: GuestPhysAddr) -> Outcome {
+pub fn access<H: ArmHost>(
+    vcpu: &mut ArmVCpu<H>,
+    esr: u64,
+    far: u64,
+    ipa: GuestPhysAddr,
+) -> Outcome {
     let pc = read!("ELR_EL2");
     if read!("SPSR_EL2") & SPSR_AARCH32 != 0 || pc % 4 != 0 {
         return Outcome::Unsupported;
     }
-    let Some(fetch) = translate::fetch_ipa(pc) else { return Outcome::Retry };
+    let Some(fetch) = translate::fetch_ipa(pc) else {
+        return Outcome::Retry;
+    };
     let mut word = [0; 4];
     if !vcpu.vm.memory.read(fetch, &mut word) {
         return Outcome::Unsupported;
@@ -43,7 +50,17 @@ pub fn access<H: ArmHost>(vcpu: &mut ArmVCpu<H>, esr: u64, far: u64, ipa: GuestP
         Err(_) => return Outcome::Unsupported,
     };
     vcpu.frame.spsr = read!("SPSR_EL2");
-    plan(vcpu, &instruction, Fault { esr, far, walk_level: None }, pc, ipa)
+    plan(
+        vcpu,
+        &instruction,
+        Fault {
+            esr,
+            far,
+            walk_level: None,
+        },
+        pc,
+        ipa,
+    )
 }
 
 fn plan<H: ArmHost>(
@@ -65,13 +82,23 @@ fn plan<H: ArmHost>(
     // Address tags (TBI) are no part of the comparison.
     let page = |va: u64| va << 8 >> 8 & !(PAGE - 1);
     let outside = |va: u64| page(va) != page(fault.far);
-    let last = if instruction.second.is_some() { second_va } else { va };
+    let last = if instruction.second.is_some() {
+        second_va
+    } else {
+        va
+    };
     if outside(va) || outside(last) {
         return Outcome::Unsupported;
     }
-    let at = |va: u64| GuestPhysAddr::from_usize(ipa.as_usize() & !(PAGE as usize - 1) | (va & (PAGE - 1)) as usize);
+    let at = |va: u64| {
+        GuestPhysAddr::from_usize(
+            ipa.as_usize() & !(PAGE as usize - 1) | (va & (PAGE - 1)) as usize,
+        )
+    };
     let first = (at(va), BusAccess::new(instruction.first, frame));
-    let second = instruction.second.map(|transfer| (at(second_va), BusAccess::new(transfer, frame)));
+    let second = instruction
+        .second
+        .map(|transfer| (at(second_va), BusAccess::new(transfer, frame)));
     let write_back = instruction.write_back.and_then(|delta| {
         let value = base.wrapping_add(delta as u64);
         match instruction.base {
@@ -86,5 +113,9 @@ fn plan<H: ArmHost>(
 /// The stack pointer that PSTATE chooses.
 fn stack_pointer(spsr: u64) -> u64 {
     const EL1H: u64 = 0b0101;
-    if spsr & 0xf == EL1H { read!("SP_EL1") } else { read!("SP_EL0") }
+    if spsr & 0xf == EL1H {
+        read!("SP_EL1")
+    } else {
+        read!("SP_EL0")
+    }
 }

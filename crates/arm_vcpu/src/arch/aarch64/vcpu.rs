@@ -51,6 +51,9 @@ impl<H: ArmHost> ArmVCpu<H> {
             return rest;
         }
         loop {
+            if H::need_resched() {
+                return AxVCpuExitReason::Preempted;
+            }
             self.serve_requests();
             let Some(sync) = self.vm.sync.get(self.id) else {
                 return AxVCpuExitReason::Nothing;
@@ -76,7 +79,9 @@ impl<H: ArmHost> ArmVCpu<H> {
     /// Takes what was recorded for this vCPU into its list registers.
     #[inline]
     pub(super) fn serve_requests(&self) {
-        let Some(sync) = self.vm.sync.get(self.id) else { return };
+        let Some(sync) = self.vm.sync.get(self.id) else {
+            return;
+        };
         let Some(vgic) = &self.vm.vgic else { return };
         if sync.take_request(Request::Fold) {
             vgic.fold(self.id);
@@ -167,7 +172,10 @@ impl<H: ArmHost> AxArchVCpu for ArmVCpu<H> {
             barrier!("ic iallu");
             barrier!("dsb nsh");
         }
-        write!("VMPIDR_EL2", self.vm.affinity.get(self.id).copied().unwrap_or(0) | MPIDR_RES1);
+        write!(
+            "VMPIDR_EL2",
+            self.vm.affinity.get(self.id).copied().unwrap_or(0) | MPIDR_RES1
+        );
         write!("CNTVOFF_EL2", self.vm.cntvoff());
         self.context.restore(self.features);
         write!("CPTR_EL2", self.features.cptr(true));
