@@ -96,7 +96,7 @@ pub fn start(show: Show, line: Option<u32>) {
     LINE.store(line, Ordering::Relaxed);
     match arch::enable_line(line, axhal::cpu::index()) {
         Ok(()) => uart.enable_rx_interrupts(),
-        Err(error) => log::error!("console: no input: {error:?}"),
+        Err(error) => log::error!("console: no input: {error}"),
     }
 }
 

@@ -72,6 +72,7 @@ pub fn run(bundle: &'static [u8], stay: bool) {
             status = status.max(STATUS_NOT_STARTED);
         }
     }
+    log::debug!("{}", crate::memory::usage());
     while !GUESTS.lock().is_empty() {
         WAKE.wait_until(&SCHEDULER, || EVENT.swap(false, Ordering::Acquire));
         let guests: Vec<_> = GUESTS.lock().clone();

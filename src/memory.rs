@@ -1,5 +1,7 @@
 //! Physical memory: who owns which frame, the heap, and what address spaces need.
 
+use core::fmt;
+
 use axaddrspace::{GuestPhysRange, HostPhysAddr, HostVirtAddr, PagingHandler};
 use axalloc::{
     FRAME_SIZE, FrameAllocator, FrameError, HeapHost, KernelHeap, Owner, Purpose, Table,
@@ -95,9 +97,22 @@ pub fn usage() -> Usage {
     }
 }
 
-/// The heap's figures.
-pub fn heap_stats() -> axalloc::HeapStats {
-    HEAP.stats()
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let heap = HEAP.stats();
+        write!(
+            f,
+            "memory: image {} KiB, heap {} KiB ({} used), stacks and tables {} KiB; \
+             guests: RAM {} KiB, tables {} KiB; bundle {} KiB",
+            self.image >> 10,
+            self.heap >> 10,
+            heap.used >> 10,
+            self.other >> 10,
+            self.guest_ram >> 10,
+            self.guest_tables >> 10,
+            self.bundle >> 10,
+        )
+    }
 }
 
 /// Takes exactly these bytes of RAM for a guest; `false` if they are not free RAM.

@@ -36,7 +36,7 @@ fn main(info: &'static BootInfo) -> ! {
         power::off(power::STATUS_NOT_BOOTED)
     }
     if let Err(error) = arch::init(info).and_then(|()| arch::init_cpu()) {
-        log::error!("this machine can't be used: {error:?}");
+        log::error!("this machine can't be used: {error}");
         power::off(power::STATUS_NOT_BOOTED)
     }
     SCHEDULER.init_cpu(Data::default());
@@ -72,7 +72,7 @@ fn main(info: &'static BootInfo) -> ! {
 /// On each other CPU, with interrupts masked.
 fn secondary(cpu: usize) -> ! {
     if let Err(error) = arch::init_cpu() {
-        log::error!("CPU {cpu} can't be used: {error:?}");
+        log::error!("CPU {cpu} can't be used: {error}");
         power::park();
     }
     SCHEDULER.init_cpu(Data::default());

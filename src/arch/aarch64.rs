@@ -1,5 +1,6 @@
 //! aarch64: the physical GICv3 and timer under the hypervisor and its vCPUs.
 
+use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use arm_vcpu::{ArmHost, ArmVCpu};
@@ -58,6 +59,21 @@ pub enum ArchError {
     Stage2(axaddrspace::AddrSpaceError),
     /// No memory.
     NoMemory,
+}
+
+impl fmt::Display for ArchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Paging(error) => write!(f, "its registers can't be mapped: {error:?}"),
+            Self::Gic(error) => write!(f, "interrupt controller: {error:?}"),
+            Self::Counter(error) => write!(f, "system counter: {error:?}"),
+            Self::NoMaintenanceInterrupt => {
+                write!(f, "the interrupt controller can't serve guests: its node has no `interrupts`")
+            }
+            Self::Stage2(error) => write!(f, "stage-2 translation: {error:?}"),
+            Self::NoMemory => write!(f, "no memory"),
+        }
+    }
 }
 
 impl From<PagingError> for ArchError {
@@ -228,11 +244,6 @@ pub fn enable_line(line: u32, cpu: usize) -> Result<(), ArchError> {
     interrupts.gic.route(intid, mpidr)?;
     interrupts.gic.spi(intid)?.enable();
     Ok(())
-}
-
-/// How many shared lines there are.
-pub fn line_count() -> u32 {
-    interrupts().gic.spi_count()
 }
 
 /// See `PagingHandler::publish_tables`.

@@ -89,7 +89,7 @@ impl<H: AxVMHal, F: TableFormat> VmMemory<H, F> {
         let mut try_size = region.size;
         while done < region.size {
             let size = try_size.min(region.size - done);
-            let align = if size >= BLOCK && (region.gpa + done) % BLOCK == 0 {
+            let align = if size >= BLOCK && (region.gpa + done).is_multiple_of(BLOCK) {
                 BLOCK
             } else {
                 PAGE
