@@ -82,8 +82,8 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
     #[inline]
     fn place_private(&self, v: &Vcpu, bank: &mut Bank, mut spis: Option<&mut Spis>) -> bool {
         drain_inbox(v, bank);
-        // The last: software made one active, which has to be in a list register or counted.
-        if bank.hcr & WAITING != 0 || bank.irqs.active != 0 && bank.hcr & hcr::LRENPIE == 0 {
+        // Software made one active: it has to be in a list register, or counted.
+        if bank.irqs.active != 0 && bank.hcr & hcr::LRENPIE == 0 {
             return false;
         }
         if bank.dirty != 0 {
@@ -211,8 +211,10 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
                 if intid < FIRST {
                     bank.take_back::<C>(intid, 0);
                 } else if let Some(spis) = &mut spis {
-                    // If it is pending once more, it is in this vCPU's queue since.
-                    spis.take_back::<C>((intid - FIRST) as usize, 0, 0);
+                    let n = (intid - FIRST) as usize;
+                    spis.take_back::<C>(n, 0, 0);
+                    // It may be pending once more, for another vCPU now.
+                    spis.refresh(&self.vcpus, n, self.ctlr());
                 } else {
                     continue;
                 }

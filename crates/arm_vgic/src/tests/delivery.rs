@@ -390,21 +390,48 @@ fn a_changed_priority_leaves_the_active_one_alone() {
 
 #[test]
 fn what_comes_later_does_not_overtake_what_waits() {
-    let g = started(1, 2);
-    enable_spis(&g, true);
-    g.redist_write(0, SGI + 0x100, 4, 1);
-    g.redist_write(0, SGI + 0x400, 1, 0x80);
-    for (i, intid) in [33, 34, 35].into_iter().enumerate() {
-        priority(&g, intid, 0x10 * (i as u8 + 1));
-        g.pulse(intid);
+    for later in [0, TIMER] {
+        let g = started(1, 2);
+        enable_spis(&g, true);
+        g.redist_write(0, SGI + 0x100, 4, 1 << later);
+        g.redist_write(0, SGI + 0x400 + u64::from(later), 1, 0x80);
+        for (i, intid) in [33, 34, 35].into_iter().enumerate() {
+            priority(&g, intid, 0x10 * (i as u8 + 1));
+            g.pulse(intid);
+        }
+        assert_eq!(ack(&g, 0), Some(33));
+        hw(|h| h.eoi(33));
+        // A list register is free, and SPI 35 waits: this one is behind it.
+        if later == TIMER {
+            hw(|h| h.ppi_line = 1 << TIMER);
+            enter(&g, 0);
+        } else {
+            g.send_sgi(0, SgiRegister::Sgi1r, 1, |_| assert!(g.sync_in(0)));
+        }
+        for intid in [34, 35, later] {
+            assert_eq!(ack(&g, 0), Some(intid));
+            hw(|h| h.eoi(intid));
+        }
     }
-    assert_eq!(ack(&g, 0), Some(33));
-    hw(|h| h.eoi(33));
-    // A list register is free, and SPI 35 waits: this SGI is behind it.
-    g.send_sgi(0, SgiRegister::Sgi1r, 1, |_| assert!(g.sync_in(0)));
-    for intid in [34, 35, 0] {
-        assert_eq!(ack(&g, 0), Some(intid));
-        hw(|h| h.eoi(intid));
+}
+
+#[test]
+fn what_comes_together_does_not_share_a_list_register() {
+    let g = started(1, 4);
+    g.redist_write(0, SGI + 0x100, 4, 0xff);
+    enter(&g, 0);
+    let send = |sgi: u64| g.send_sgi(0, SgiRegister::Sgi1r, sgi << 24 | 1, |_| {});
+    send(2);
+    assert!(g.sync_in(0));
+    assert_eq!(ack(&g, 0), Some(2));
+    eoi(&g, 0, 2);
+    // One goes where it was before, the other somewhere else.
+    send(2);
+    send(5);
+    assert!(g.sync_in(0));
+    for sgi in [2, 5] {
+        assert_eq!(ack(&g, 0), Some(sgi));
+        eoi(&g, 0, sgi);
     }
 }
 

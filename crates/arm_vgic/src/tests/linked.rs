@@ -293,3 +293,19 @@ fn a_timer_that_fires_again_keeps_its_list_register() {
     assert_eq!(got, [1, 2, 3]);
     assert!(!g.ppi_can_fire(0, TIMER), "disabled");
 }
+
+#[test]
+fn a_device_that_fires_again_follows_its_new_route() {
+    let g = started(2, 1);
+    g.dist_write(0, 0x100 + 4, 4, BIT | 2);
+    spi(PASSTHROUGH, |s| s.line = true);
+    fire_spi(&g, PASSTHROUGH);
+    assert_eq!(ack(&g, 0), Some(PASSTHROUGH));
+    g.dist_write(0, 0x6000 + 8 * u64::from(PASSTHROUGH), 8, 1);
+    enter(&g, 0);
+    hw(|h| h.eoi(PASSTHROUGH));
+    // It fires while its old list register is not looked at yet, and another takes that.
+    fire_spi(&g, PASSTHROUGH);
+    g.set_level(33, true);
+    assert_eq!((ack(&g, 0), ack(&g, 1)), (Some(33), Some(PASSTHROUGH)));
+}

@@ -414,7 +414,10 @@ impl World {
             50..53 => self.dir(me, v, a as usize),
             _ => {}
         }
-        self.settle();
+        // Else several things come together.
+        if c % 4 != 0 {
+            self.settle();
+        }
     }
 }
 
