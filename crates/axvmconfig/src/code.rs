@@ -37,6 +37,7 @@ codes! {
     Syntax = 1, "this is not TOML";
     TooLong = 2, "the file is too long";
     NewerFormat = 3, "this program doesn't know the file's format";
+    TooDeep = 4, "keys or values are nested too deeply here";
 
     UnknownKey = 101, "unknown key";
     MissingKey = 102, "a key is missing here";

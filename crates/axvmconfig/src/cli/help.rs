@@ -41,6 +41,10 @@ helps! {
     NewerFormat: "this program knows format 1 only, and doesn't guess what a newer one means.",
         "Use a newer hypervisor and `axvmconfig`, or write the file in format 1.",
         "format = 2" => "format = 1";
+    TooDeep: "no key takes lists or tables that deep; reading them would take more stack than the hypervisor has.",
+        "Close the brackets that are open.",
+        "memory_regions = [[[[[[[[[0x4000_0000]]]]]]]]]"
+            => "memory_regions = [{ gpa = 0x4000_0000, size = \"64MiB\" }]";
     UnknownKey: "a key that nobody reads would do nothing, and nobody would notice.",
         "Correct its spelling or remove it; `docs/config-reference.md` lists all keys.",
         "[base]\nid = 1\ncpu_nums = 2" => "[base]\nid = 1\ncpu_num = 2";

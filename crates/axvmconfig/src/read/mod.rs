@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use toml::de::DeTable;
+use toml_parser::{Source, lexer::TokenKind};
 
 use crate::{
     Arch, AxVMCrateConfig, Code, Data, Diagnostic, Diagnostics, Span,
@@ -26,6 +27,12 @@ use value::{Reader, Table, span};
 /// The longest text that is read, in bytes.
 pub const MAX_TEXT: usize = 64 << 10;
 
+/// How deep lists and tables in brackets may be nested; the schema needs four levels.
+const MAX_DEPTH: usize = 8;
+
+/// How many dots a key may have; the schema needs one.
+const MAX_DOTS: usize = 4;
+
 /// The newest `format` there is.
 const FORMAT: usize = 1;
 
@@ -38,6 +45,10 @@ pub fn parse(text: &str, arch: Arch) -> Result<AxVMCrateConfig, Diagnostics> {
         reader.wrong(Code::TooLong, Span::default(), Data::Limits(0, MAX_TEXT));
         return Err(reader.out);
     }
+    if let Some(bracket) = too_deep(text) {
+        reader.say(Diagnostic::new(Code::TooDeep, bracket));
+        return Err(reader.out);
+    }
     let Ok(root) = DeTable::parse(text) else {
         return Err(syntax(text, arch));
     };
@@ -47,6 +58,42 @@ pub fn parse(text: &str, arch: Arch) -> Result<AxVMCrateConfig, Diagnostics> {
     }
     config.warnings = reader.out.0;
     Ok(config)
+}
+
+/// The first bracket that opens a level more than [`MAX_DEPTH`], or the first dot of a key that has
+/// more than [`MAX_DOTS`]. The TOML parser, and the end of what it made, recurse for each level:
+/// with its own limits that takes a hundred KiB of stack.
+fn too_deep(text: &str) -> Option<Span> {
+    let mut open = [TokenKind::Eof; MAX_DEPTH];
+    let mut depth = 0usize;
+    let mut dots = 0;
+    for token in Source::new(text).lex() {
+        let here: Span = (token.span().start()..token.span().end()).into();
+        dots = match token.kind() {
+            TokenKind::Dot if dots == MAX_DOTS => return Some(here),
+            TokenKind::Dot => dots + 1,
+            TokenKind::Equals | TokenKind::Comma | TokenKind::Newline => 0,
+            _ => dots,
+        };
+        let close = match token.kind() {
+            TokenKind::LeftSquareBracket => TokenKind::RightSquareBracket,
+            TokenKind::LeftCurlyBracket => TokenKind::RightCurlyBracket,
+            kind => {
+                // One that closes nothing is an error later on, and closes nothing there either.
+                let last = depth.checked_sub(1);
+                if last.is_some_and(|last| open.get(last) == Some(&kind)) {
+                    depth -= 1;
+                }
+                continue;
+            }
+        };
+        match open.get_mut(depth) {
+            Some(level) => *level = close,
+            None => return Some(here),
+        }
+        depth += 1;
+    }
+    None
 }
 
 fn walk(reader: &mut Reader, root: &DeTable<'_>, arch: Arch) -> AxVMCrateConfig {
