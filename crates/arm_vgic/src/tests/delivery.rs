@@ -393,14 +393,17 @@ fn what_comes_later_does_not_overtake_what_waits() {
     for later in [0, TIMER] {
         let g = started(1, 2);
         enable_spis(&g, true);
-        g.redist_write(0, SGI + 0x100, 4, 1 << later);
+        g.redist_write(0, SGI + 0x100, 4, 1 << later | 2);
         g.redist_write(0, SGI + 0x400 + u64::from(later), 1, 0x80);
-        for (i, intid) in [33, 34, 35].into_iter().enumerate() {
-            priority(&g, intid, 0x10 * (i as u8 + 1));
+        for (i, intid) in [34, 35].into_iter().enumerate() {
+            priority(&g, intid, 0x20 * (i as u8 + 1));
             g.pulse(intid);
         }
-        assert_eq!(ack(&g, 0), Some(33));
-        hw(|h| h.eoi(33));
+        g.send_sgi(0, SgiRegister::Sgi1r, 1 << 24 | 1, |_| {
+            assert!(g.sync_in(0))
+        });
+        assert_eq!(ack(&g, 0), Some(1));
+        hw(|h| h.eoi(1));
         // A list register is free, and SPI 35 waits: this one is behind it.
         if later == TIMER {
             hw(|h| h.ppi_line = 1 << TIMER);
