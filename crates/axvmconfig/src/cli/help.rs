@@ -35,7 +35,7 @@ helps! {
     Syntax: "descriptions are TOML 1.1.",
         "Correct the spelling of the line; text needs quotes, a key is set once.",
         "name = linux" => "name = \"linux\"";
-    TooLong: "a description has at most 64 KiB.",
+    TooLong: "a description has at most 32 KiB.",
         "Is this a description at all? Images are separate files.",
         "" => "";
     NewerFormat: "this program knows format 1 only, and doesn't guess what a newer one means.",

@@ -24,8 +24,9 @@ use crate::{
 pub(crate) use emulated::kind_name;
 use value::{Reader, Table, span};
 
-/// The longest text that is read, in bytes.
-pub const MAX_TEXT: usize = 64 << 10;
+/// The longest text that is read, in bytes. It bounds the heap that reading takes: about 100 bytes
+/// for each byte of the worst text.
+pub const MAX_TEXT: usize = 32 << 10;
 
 /// How deep lists and tables in brackets may be nested; the schema needs four levels.
 const MAX_DEPTH: usize = 8;
