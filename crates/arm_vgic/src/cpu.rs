@@ -56,8 +56,11 @@ pub trait CpuInterface: 'static {
     fn phys_enable(spi: u32, enabled: bool);
     /// Makes a physical SPI edge- or level-triggered.
     fn phys_set_edge(spi: u32, edge: bool);
-    /// Routes a physical SPI to where vCPU `vcpu` of its VM runs.
-    fn phys_route(spi: u32, vcpu: usize);
+    /// Routes a physical SPI to physical CPU `cpu`, a number that [`cpu`](Self::cpu) has returned,
+    /// or 0.
+    fn phys_route(spi: u32, cpu: usize);
+    /// The number of this physical CPU.
+    fn cpu() -> usize;
 }
 
 /// What is asked of a vCPU.

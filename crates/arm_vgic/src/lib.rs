@@ -129,6 +129,8 @@ pub struct Vgic<C: CpuInterface, N: Notify> {
     prio_mask: u8,
     /// Immutable: GICD_TYPER.
     typer: u32,
+    /// Immutable: some SPIs are passed through.
+    passthrough: bool,
     spis: Mutex<Spis>,
     notify: N,
     cpu: PhantomData<fn() -> C>,
@@ -153,7 +155,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
             return Err(ConfigError::SpiCount(config.spis));
         }
         let mut spis = Spis::new(config.spis, affinities.len());
-        spis.reset::<C>(0);
+        spis.reset::<C>(0, 0);
         for &intid in config.passthrough_spis {
             let Some((_, w, bit)) = spis.place(intid) else {
                 return Err(ConfigError::PassthroughSpi(intid));
@@ -177,6 +179,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
             clusters: sgi::clusters(affinities),
             prio_mask: !(u8::MAX >> C::pri_bits().min(8)),
             typer: mmio::typer(affinities, spis.words.len() as u32),
+            passthrough: !config.passthrough_spis.is_empty(),
             vcpus: vcpus.into(),
             spis: Mutex::new(spis),
             notify,
@@ -190,7 +193,9 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
     /// disabled, inactive and not pending afterwards; a VM that stops for good calls it too.
     pub fn reset(&self) {
         self.ctlr.store(0, Ordering::Relaxed);
-        self.spis.lock().reset::<C>(self.vcpus[0].affinity);
+        let first = &self.vcpus[0];
+        let cpu = first.cpu.load(Ordering::Relaxed);
+        self.spis.lock().reset::<C>(first.affinity, cpu);
         for vcpu in &self.vcpus {
             let mut bank = vcpu.bank.lock();
             bank.reset();

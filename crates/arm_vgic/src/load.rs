@@ -19,6 +19,10 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
     /// makes its linked PPIs physically active or not. Its timers have their state already. Asks
     /// for [`Wanted::Sync`], by which its interrupts follow.
     pub fn load(&self, vcpu: usize) {
+        let here = C::cpu();
+        if self.vcpus[vcpu].cpu.swap(here, Ordering::Relaxed) != here && self.passthrough {
+            self.route_to(vcpu, here);
+        }
         let mut bank = self.vcpus[vcpu].bank.lock();
         let Saved { vmcr, ap0r, ap1r } = bank.saved;
         C::write_vmcr(vmcr);
@@ -33,6 +37,21 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
         apply_dirty::<C>(&mut bank);
         drop(bank);
         self.notify.notify(vcpu, Wanted::Sync);
+    }
+
+    /// `vcpu` has moved to CPU `cpu`: the passthrough SPIs that target it follow. One that fires on
+    /// its way is delivered from wherever it was routed: see [`spi_fired`](Self::spi_fired).
+    #[cold]
+    fn route_to(&self, vcpu: usize, cpu: usize) {
+        let spis = self.spis.lock();
+        for (w, word) in spis.words.iter().enumerate() {
+            for b in bits(word.linked) {
+                let n = w * 32 + b as usize;
+                if usize::from(spis.each[n].target) == vcpu {
+                    C::phys_route(FIRST + n as u32, cpu);
+                }
+            }
+        }
     }
 
     /// Takes everything of `vcpu` out of this CPU's hardware: before another vCPU is loaded, and

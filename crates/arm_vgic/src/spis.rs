@@ -67,8 +67,9 @@ impl Spis {
         }
     }
 
-    /// Back to power-on; `linked` bits stay.
-    pub fn reset<C: CpuInterface>(&mut self, route: u64) {
+    /// Back to power-on; `linked` bits stay. All are routed to the vCPU with affinity `route`, which
+    /// was last on CPU `cpu`.
+    pub fn reset<C: CpuInterface>(&mut self, route: u64, cpu: usize) {
         for (w, word) in self.words.iter_mut().enumerate() {
             for bit in crate::irq::bits(word.linked) {
                 let intid = FIRST + 32 * w as u32 + bit;
@@ -76,7 +77,7 @@ impl Spis {
                 C::phys_set_pending(intid, false);
                 C::phys_set_active(intid, false);
                 C::phys_set_edge(intid, false);
-                C::phys_route(intid, 0);
+                C::phys_route(intid, cpu);
             }
             // INTIDs 1020..=1023 are not interrupts.
             let exists = if w == MAX_WORDS - 1 {

@@ -1,7 +1,7 @@
 //! What belongs to one vCPU: its private interrupts, and which interrupts are in which of its
 //! list registers.
 
-use core::sync::atomic::{AtomicBool, AtomicU32};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
 
 use spin::Mutex;
 
@@ -32,6 +32,9 @@ pub(crate) struct Vcpu {
     /// Its list registers are in a CPU's hardware. Set and cleared by that CPU only; while it is
     /// clear none of the vCPU's interrupts is marked `in_lr`. See `hold.rs` for the ordering.
     pub live: AtomicBool,
+    /// The physical CPU it was loaded on last; 0 before. Written by that CPU, before it takes the
+    /// distributor's lock to have routes follow; read under that lock.
+    pub cpu: AtomicUsize,
     /// Everything else. Taken by the vCPU's own CPU, and by others for their rare accesses to
     /// this vCPU's redistributor.
     pub bank: Mutex<Bank>,
@@ -45,6 +48,7 @@ impl Vcpu {
             spi_words: AtomicU32::new(0),
             group1: AtomicU32::new(0),
             live: AtomicBool::new(false),
+            cpu: AtomicUsize::new(0),
             bank: Mutex::new(Bank::new()),
         }
     }

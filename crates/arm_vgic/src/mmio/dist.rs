@@ -203,8 +203,8 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
                 spis.each[n].route = new;
                 spis.each[n].target = target;
                 let linked = spis.words[n / 32].linked >> (n % 32) & 1 != 0;
-                if linked && target != crate::spis::NOBODY {
-                    C::phys_route(intid, usize::from(target));
+                if let (true, Some(target)) = (linked, self.vcpus.get(usize::from(target))) {
+                    C::phys_route(intid, target.cpu.load(Ordering::Relaxed));
                 }
             })
         });

@@ -298,8 +298,11 @@ impl CpuInterface for Fake {
     fn phys_set_edge(intid: u32, edge: bool) {
         spi(intid, |s| s.edge = edge);
     }
-    fn phys_route(intid: u32, vcpu: usize) {
-        spi(intid, |s| s.route = vcpu);
+    fn phys_route(intid: u32, cpu: usize) {
+        spi(intid, |s| s.route = cpu);
+    }
+    fn cpu() -> usize {
+        CPU.get()
     }
 }
 

@@ -182,6 +182,38 @@ fn a_passthrough_spi_is_enabled_configured_and_routed_by_the_guest() {
 }
 
 #[test]
+fn a_route_follows_its_vcpu() {
+    let g = started(2, 4);
+    let route = || spi(PASSTHROUGH, |s| s.route);
+    g.dist_write(0, 0x6000 + 8 * u64::from(PASSTHROUGH), 8, 1);
+    assert_eq!(route(), 1);
+    g.put(0);
+    on(1, || g.put(1));
+    // vCPU 1 goes to CPU 0, and back.
+    g.load(1);
+    assert_eq!(route(), 0);
+    g.put(1);
+    on(1, || g.load(1));
+    assert_eq!(route(), 1);
+    // vCPU 0 gets it, and goes to CPU 1.
+    on(1, || {
+        g.dist_write(1, 0x6000 + 8 * u64::from(PASSTHROUGH), 8, 0);
+        g.put(1);
+    });
+    assert_eq!(route(), 0);
+    on(1, || {
+        g.load(0);
+        g.put(0);
+    });
+    assert_eq!(route(), 1);
+    // A route to nobody changes nothing.
+    g.dist_write(0, 0x6000 + 8 * u64::from(PASSTHROUGH), 8, 77);
+    assert_eq!(route(), 1);
+    g.reset();
+    assert_eq!(route(), 1, "where vCPU 0 was last");
+}
+
+#[test]
 fn an_edge_that_was_not_taken_survives_folding() {
     let g = started(1, 4);
     g.dist_write(

@@ -145,4 +145,9 @@ impl<H: ArmHost> CpuInterface for Ich<H> {
     fn phys_route(spi: u32, cpu: usize) {
         H::route(spi, cpu);
     }
+
+    #[inline]
+    fn cpu() -> usize {
+        H::cpu()
+    }
 }
