@@ -17,7 +17,7 @@ use spin::Mutex;
 
 use crate::task::{Machine, SCHEDULER, priority};
 use crate::vm::{self, Running, Vm};
-use crate::{board, console, loader, vcpu};
+use crate::{board, console, interrupt, loader, vcpu};
 
 /// The machine's final status: every VM ended well.
 const STATUS_OK: u8 = 0;
@@ -167,7 +167,13 @@ fn create(bundle: &Bundle<'_>, toml: &str, config: AxVMCrateConfig) -> Result<()
         return Err(Failure::Id(config.id()));
     }
     let vm = Vm::build(config).map_err(Failure::Build)?;
-    loader::load(&vm, bundle, toml).map_err(Failure::Load)?;
+    if !interrupt::attach(&vm) {
+        return Err(Failure::Lines);
+    }
+    if let Err(error) = loader::load(&vm, bundle, toml) {
+        interrupt::detach(&vm);
+        return Err(Failure::Load(error));
+    }
     if let Some(port) = vm.console() {
         console::attach(vm.id(), vm.name(), port);
     }
@@ -242,6 +248,7 @@ pub fn left(vm: &Arc<Vm>) -> bool {
 /// All vCPUs of a VM have left: it starts again, or its memory comes back. Returns its status.
 fn ended(bundle: &Bundle<'_>, guest: &Arc<Guest>) -> u8 {
     let vm = &guest.vm;
+    interrupt::detach(vm);
     vm.stopped();
     let cause = vm.cause().unwrap_or(StopCause::Requested);
     let (cause, restarted) = match cause {
@@ -282,7 +289,13 @@ fn restart(bundle: &Bundle<'_>, guest: &Arc<Guest>) -> Result<(), Failure> {
     vm.reset().map_err(Failure::Boot)?;
     loader::load(vm, bundle, &guest.toml).map_err(Failure::Load)?;
     debug_assert_eq!(vm.status(), VmStatus::Loaded);
-    vm.boot().map_err(Failure::Boot)?;
+    if !interrupt::attach(vm) {
+        return Err(Failure::Lines);
+    }
+    if let Err(error) = vm.boot() {
+        interrupt::detach(vm);
+        return Err(Failure::Boot(error));
+    }
     STOPPED.notify_all();
     Ok(())
 }
@@ -291,6 +304,7 @@ fn restart(bundle: &Bundle<'_>, guest: &Arc<Guest>) -> Result<(), Failure> {
 enum Failure {
     Id(usize),
     Build(axvm::VmError),
+    Lines,
     Load(loader::LoadFailure),
     Spawn(axtask::SpawnError),
     Boot(axerrno::AxError),
@@ -301,6 +315,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Id(id) => write!(f, "VM id {id}: ids are below {}", vm::MAX_VMS),
             Self::Build(error) => write!(f, "{error}"),
+            Self::Lines => write!(f, "a passed-through interrupt is another VM's, or not there"),
             Self::Load(error) => write!(f, "{error:x?}"),
             Self::Spawn(error) => write!(f, "no task: {error:?}"),
             Self::Boot(error) => write!(f, "{error:?}"),

@@ -226,6 +226,22 @@ pub fn classify(intid: u32) -> Event {
     Event::Kick
 }
 
+/// Whether this machine has a shared line of this number.
+pub fn line_exists(line: u32) -> bool {
+    line < interrupts().gic.spi_count()
+}
+
+/// A line that belongs to nobody: it fires no more.
+pub fn silence(line: u32) {
+    let intid = line.saturating_add(FIRST_SPI);
+    if let Ok(spi) = interrupts().gic.spi(intid)
+        && let Err(error) = spi.disable()
+    {
+        log::error!("interrupt {intid}: {error:?}");
+    }
+    gicv3::deactivate(intid);
+}
+
 /// The device behind a line has been served.
 pub fn complete(line: u32) {
     gicv3::deactivate(line + FIRST_SPI);
@@ -371,10 +387,18 @@ impl ArmHost for Host {
 
     fn set_edge(intid: u32, edge: bool) {
         let trigger = if edge { Trigger::Edge } else { Trigger::Level };
-        if let Some(line) = Self::line(intid)
-            && let Err(error) = line.set_trigger(trigger)
-        {
-            log::warn!("interrupt {intid}: {error:?}");
+        let Some(line) = Self::line(intid) else {
+            return;
+        };
+        // Changing it on an enabled line is UNPREDICTABLE (IHI 0069, GICD_ICFGR<n>).
+        let enabled = line.is_enabled();
+        if enabled && line.disable().is_err() {
+            return;
+        }
+        // A trigger that is fixed stays what it is: the guest is told that it may not change it.
+        let _ = line.set_trigger(trigger);
+        if enabled {
+            line.enable();
         }
     }
 

@@ -55,7 +55,7 @@ pub trait ArmHost: Send + Sync + Sized + 'static {
     /// Enables or disables an SPI, or a PPI of this CPU.
     fn set_enabled(intid: u32, enabled: bool);
 
-    /// Makes an SPI edge- or level-triggered.
+    /// Makes an SPI edge- or level-triggered, enabled or not.
     fn set_edge(intid: u32, edge: bool);
 
     /// Routes an SPI to a CPU.

@@ -177,6 +177,13 @@ impl<H: ArmHost> ArchVm for ArmVm<H> {
         );
     }
 
+    fn line_fired(&self, line: u32) -> bool {
+        match (&self.vgic, line.checked_add(FIRST_SPI)) {
+            (Some(vgic), Some(spi)) => vgic.spi_fired(spi),
+            _ => false,
+        }
+    }
+
     fn start(&self) {
         self.cntvoff.store(counter(), Ordering::Relaxed);
     }

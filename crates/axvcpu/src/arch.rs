@@ -77,6 +77,11 @@ pub trait ArchVm: Send + Sync + Sized + 'static {
     /// The stage-2 translation its vCPUs run under. Called before any of them runs.
     fn set_stage2(&self, root: HostPhysAddr, vmid: u16);
 
+    /// Physical interrupt `line` fired on this CPU, was acknowledged there, and is physically active
+    /// until the guest ends it. Called on any CPU, whichever vCPUs run. `false`: it does not belong
+    /// to this VM.
+    fn line_fired(&self, line: u32) -> bool;
+
     /// The VM starts now: its clock begins to run.
     fn start(&self);
 

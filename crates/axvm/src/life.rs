@@ -174,6 +174,12 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
         self.request(id, Request::Interrupt);
     }
 
+    /// Physical interrupt `line` fired on this CPU while none of this VM's vCPUs ran there, and was
+    /// acknowledged: see [`ArchVm::line_fired`]. Called on any CPU, with interrupts masked.
+    pub fn line_fired(&self, line: u32) -> bool {
+        self.arch.line_fired(line)
+    }
+
     /// Leaves a request and makes the vCPU look at it.
     fn request(&self, id: usize, request: Request) {
         let Some(sync) = self.sync.get(id) else {
