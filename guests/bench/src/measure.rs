@@ -1,0 +1,165 @@
+//! Samples of a row, and the line that says what they were.
+
+use crate::hardware::Uart;
+use crate::read_sysreg;
+use core::cell::UnsafeCell;
+use core::fmt::Write;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Runs that aren't counted, and runs that are.
+pub const WARM_UP: usize = 100;
+/// Runs that are counted.
+pub const RUNS: usize = 1000;
+
+/// As many CPUs as there are stacks.
+pub const MAX_CPUS: usize = 2;
+
+/// What the vectors keep for each CPU; entry.s has the offsets.
+#[repr(C, align(128))]
+pub struct Cpu {
+    /// When the last interrupt was taken.
+    pub irq_time: AtomicU64,
+    /// When it had been ended.
+    pub irq_done: AtomicU64,
+    /// How many were taken.
+    pub irqs: AtomicU64,
+    /// Which was the last.
+    pub intid: AtomicU64,
+    /// When the last fault was taken.
+    pub fault_time: AtomicU64,
+    /// How many were taken.
+    pub faults: AtomicU64,
+    /// ESR_EL1 of the last one.
+    pub esr: AtomicU64,
+    /// The register of a device to write when it interrupts, or 0.
+    pub quiet_address: AtomicU64,
+    /// What to write there.
+    pub quiet_value: AtomicU64,
+}
+
+impl Cpu {
+    const NEW: Self = Self {
+        irq_time: AtomicU64::new(0),
+        irq_done: AtomicU64::new(0),
+        irqs: AtomicU64::new(0),
+        intid: AtomicU64::new(0),
+        fault_time: AtomicU64::new(0),
+        faults: AtomicU64::new(0),
+        esr: AtomicU64::new(0),
+        quiet_address: AtomicU64::new(0),
+        quiet_value: AtomicU64::new(0),
+    };
+
+    /// How many interrupts this CPU took.
+    #[inline(always)]
+    pub fn irqs(&self) -> u64 {
+        self.irqs.load(Ordering::Relaxed)
+    }
+
+    /// When it took the last one, and when it had ended it.
+    pub fn times(&self) -> [u64; 2] {
+        [&self.irq_time, &self.irq_done].map(|time| time.load(Ordering::Relaxed))
+    }
+}
+
+// SAFETY: no other symbol of a guest has this name.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+static bench_cpus: [Cpu; MAX_CPUS] = [Cpu::NEW; MAX_CPUS];
+
+/// CPU number `n`.
+pub fn cpu(n: usize) -> &'static Cpu {
+    &bench_cpus[n]
+}
+
+/// Memory for the samples of a row that has up to two values.
+struct Samples(UnsafeCell<[[u64; RUNS]; 2]>);
+
+// SAFETY: only the first CPU measures.
+unsafe impl Sync for Samples {}
+
+static SAMPLES: Samples = Samples(UnsafeCell::new([[0; RUNS]; 2]));
+
+/// Where rows go.
+pub struct Report {
+    uart: Uart,
+    /// Instructions for each tick of the counter when the emulator counts.
+    tick: u64,
+    /// The number of the row: the emulator's plugin counts them too.
+    row: u8,
+}
+
+impl Report {
+    /// Rows are printed to `uart`.
+    pub fn new(uart: Uart) -> Self {
+        let frequency = read_sysreg!("cntfrq_el0").max(1);
+        Self {
+            uart,
+            tick: (1_000_000_000 / frequency).max(1),
+            row: 0,
+        }
+    }
+
+    /// How often a cheap operation is done for one sample, so that it is exact to one instruction.
+    pub fn batch(&self) -> usize {
+        self.tick as usize
+    }
+
+    /// Instructions, where the emulator counts, or else nanoseconds, of `ticks`.
+    fn scaled(&self, ticks: u64) -> u64 {
+        ticks * self.tick
+    }
+
+    /// Prints a line.
+    pub fn say(&mut self, text: core::fmt::Arguments<'_>) {
+        // Sending can't fail.
+        let _ = self.uart.write_fmt(text);
+        let _ = self.uart.write_str("\r\n");
+    }
+
+    /// Measures `name`: one call of `run` is `batch` operations and gives the ticks they took.
+    #[inline(always)]
+    pub fn row(&mut self, name: &str, batch: usize, mut run: impl FnMut() -> u64) {
+        self.rows([name, ""], batch, || [run(), 0]);
+    }
+
+    /// Measures two values of one operation; one without a name isn't printed.
+    #[inline(always)]
+    pub fn rows(&mut self, names: [&str; 2], batch: usize, mut run: impl FnMut() -> [u64; 2]) {
+        let faults = cpu(0).faults.load(Ordering::Relaxed);
+        self.row += 1;
+        for _ in 0..WARM_UP {
+            run();
+        }
+        // SAFETY: one CPU measures one row at a time, and nothing else refers to the samples.
+        let samples = unsafe { &mut *SAMPLES.0.get() };
+        mark();
+        for n in 0..RUNS {
+            let [first, second] = run();
+            samples[0][n] = first;
+            samples[1][n] = second;
+        }
+        mark();
+        let faults = cpu(0).faults.load(Ordering::Relaxed) - faults;
+        let number = self.row;
+        for (name, samples) in names.into_iter().zip(samples) {
+            if name.is_empty() {
+                continue;
+            }
+            samples.sort_unstable();
+            let [least, median, worst] = [0, RUNS / 2, RUNS - 1]
+                .map(|n| (self.scaled(samples[n]) + batch as u64 / 2) / batch as u64);
+            self.say(format_args!(
+                "BENCH {name} {median} {worst} {least} {RUNS} {faults} {number}"
+            ));
+        }
+    }
+}
+
+/// Tells a plugin of the emulator that the next row begins, or that it ends: a hint without a
+/// meaning, which does nothing (Arm ARM, C6.2, HINT).
+#[inline(always)]
+fn mark() {
+    // SAFETY: a hint.
+    unsafe { core::arch::asm!("hint #100", options(nostack)) };
+}

@@ -1,0 +1,36 @@
+//! Ten seconds in which nothing happens: what interrupts a CPU then is the hypervisor's doing.
+
+use crate::hardware::{self, hvc, now};
+use crate::measure::{Report, cpu};
+use crate::{read_sysreg, write_sysreg};
+
+const SECONDS: u64 = 10;
+/// Calls that nobody answers: in the emulator's log they are the begin and the end.
+const BEGIN: u64 = 0x8300_00b0;
+const END: u64 = 0x8300_00e0;
+
+/// A vCPU that is busy.
+pub fn spin(report: &mut Report) {
+    let end = now() + SECONDS * read_sysreg!("cntfrq_el0");
+    hvc(BEGIN, [0; 3]);
+    while now() < end {}
+    hvc(END, [0; 3]);
+    report.say(format_args!("BENCH-QUIET spin {}", cpu(0).irqs()));
+}
+
+/// A vCPU that waits for one interrupt.
+pub fn sleep(report: &mut Report) {
+    let end = now() + SECONDS * read_sysreg!("cntfrq_el0");
+    write_sysreg!("cntv_cval_el0", end);
+    write_sysreg!("cntv_ctl_el0", 1);
+    hvc(BEGIN, [0; 3]);
+    hardware::mask();
+    while cpu(0).irqs() == 0 {
+        hardware::wfi();
+        hardware::unmask();
+        hardware::mask();
+    }
+    hardware::unmask();
+    hvc(END, [0; 3]);
+    report.say(format_args!("BENCH-QUIET sleep {}", cpu(0).irqs()));
+}
