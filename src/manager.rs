@@ -346,6 +346,9 @@ impl fmt::Display for Cause<'_> {
                         "fault: vCPU {vcpu}: unexpected trap, syndrome {syndrome:#x}, pc {pc:#x}"
                     )
                 }
+                GuestFault::NoHandler { pc } => {
+                    write!(f, "fault: vCPU {vcpu}: no exception handler can be fetched, pc {pc:#x}")
+                }
                 GuestFault::HardwareError { syndrome, pc } => {
                     write!(
                         f,

@@ -29,6 +29,12 @@ pub enum GuestFault {
         /// The guest's program counter.
         pc: u64,
     },
+    /// An exception's handler can't be fetched, and that raises the same exception again: the vCPU
+    /// will never execute another instruction.
+    NoHandler {
+        /// Where the handler would be.
+        pc: u64,
+    },
     /// An error that the hardware attributes to this guest (SError, a machine check).
     HardwareError {
         /// The architecture's syndrome.

@@ -79,6 +79,9 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
             .find(|vcpu| vcpu.phys_id() as u64 == phys_id);
         let vcpu = vcpu.ok_or(PowerOnError::NoSuchCpu)?;
         let sync = self.sync.get(vcpu.id()).ok_or(PowerOnError::NoSuchCpu)?;
+        if !self.memory.ranges().any(|ram| ram.contains(entry)) {
+            return Err(PowerOnError::InvalidAddress);
+        }
         sync.claim_power_on()?;
         vcpu.set_start(entry, arg);
         self.request(vcpu.id(), Request::PowerOn);

@@ -6,7 +6,7 @@ use core::marker::PhantomData;
 use axaddrspace::{GuestPhysAddr, Vmsa};
 use axdevice::BusFault;
 use axerrno::{AxError, AxResult};
-use axvcpu::{AxArchVCpu, AxVCpuExitReason, ConsoleModel, PowerOnError, Request};
+use axvcpu::{AxArchVCpu, AxVCpuExitReason, ConsoleModel, GuestFault, PowerOnError, Request};
 
 use super::context::Context;
 use super::fp::FpState;
@@ -14,6 +14,7 @@ use super::regs::{barrier, isb, read, write};
 use super::switch::{self, Frame};
 use super::{cpu, debug, exit, irq};
 use crate::debug::DebugState;
+use crate::decode::{class, exception_class};
 use crate::features::Features;
 use crate::mmio::{PendingMmio, Registers};
 use crate::vm::Gic;
@@ -41,6 +42,8 @@ pub struct ArmVCpu<H: ArmHost> {
     pub(super) debug: DebugState,
     /// The access the last exit reported, until it is answered.
     pub(super) mmio: PendingMmio,
+    /// Why it can't go on, if it can't.
+    stuck: Option<GuestFault>,
     _host: PhantomData<H>,
 }
 
@@ -49,6 +52,9 @@ impl<H: ArmHost> ArmVCpu<H> {
     fn run_guest(&mut self) -> AxVCpuExitReason {
         if let Some(rest) = self.mmio.next_access() {
             return rest;
+        }
+        if let Some(fault) = self.stuck {
+            return AxVCpuExitReason::FailEntry(fault);
         }
         loop {
             if H::need_resched() {
@@ -122,6 +128,7 @@ impl<H: ArmHost> ArmVCpu<H> {
         self.fp = FpState::new();
         self.debug = DebugState::reset();
         self.mmio = PendingMmio::default();
+        self.stuck = None;
     }
 }
 
@@ -150,6 +157,7 @@ impl<H: ArmHost> AxArchVCpu for ArmVCpu<H> {
             fp: FpState::new(),
             debug: DebugState::reset(),
             mmio: PendingMmio::default(),
+            stuck: None,
             _host: PhantomData,
         })
     }
@@ -215,7 +223,13 @@ impl<H: ArmHost> AxArchVCpu for ArmVCpu<H> {
             Err(BusFault) => {
                 let fault = self.mmio.take_fault();
                 let esr = inject::external_abort_esr(fault.esr, self.frame.spsr, fault.walk_level);
+                let pc = self.frame.elr;
                 self.inject(esr, Some(fault.far));
+                // The handler of this abort is what could not be fetched: no state changes any more.
+                let fetch = exception_class(fault.esr) == class::INSTRUCTION_ABORT_LOWER;
+                if fetch && self.frame.elr == pc {
+                    self.stuck = Some(GuestFault::NoHandler { pc });
+                }
             }
         }
     }
