@@ -10,8 +10,9 @@
 
 mod arch;
 pub mod drivers;
-pub mod machine;
 pub mod paging;
+
+pub use axmachine as machine;
 
 #[cfg(target_os = "none")]
 pub mod boot;

@@ -4,7 +4,7 @@
 use alloc::{string::String, vec::Vec};
 use core::ops::Range;
 
-use axhal::machine::{Fdt, Machine, MachineError, Node, Region};
+use axmachine::{Fdt, Machine, MachineError, Node, Region};
 
 use crate::{BoardDevice, BoardFacts};
 

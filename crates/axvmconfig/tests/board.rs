@@ -3,7 +3,7 @@
 // One range is what is meant.
 #![allow(clippy::single_range_in_vec_init)]
 
-use axhal::machine::Fdt;
+use axmachine::Fdt;
 use axvmconfig::{
     Arch, AxVMConfig, Code, Diagnostics, board::Board, check_board, parse, resolve_devices,
 };

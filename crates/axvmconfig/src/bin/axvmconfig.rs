@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use axhal::machine::Fdt;
+use axmachine::Fdt;
 use axvmconfig::{
     Arch, AxVMCrateConfig, Code, Diagnostic, Severity, board::Board, check_board, check_bundle,
     check_images, cli, parse, resolve_devices,

@@ -5,10 +5,7 @@ use crate::{
         arch::{OPS, Op},
         timer::{BadFrequency, Scale, Timer},
     },
-    machine::{
-        Fdt, Machine,
-        tests::{BOARD, VIRT, dtb},
-    },
+    machine::{self, Interrupt, Trigger},
 };
 
 #[test]
@@ -35,16 +32,28 @@ fn round_figures() {
 }
 
 /// The host has no counter, so the frequency is the tree's, or there is none.
-fn timer(source: &str) -> Result<Timer, BadFrequency> {
-    let blob = dtb(source);
-    Timer::new(&Machine::new(&Fdt::new(&blob).unwrap()).unwrap().timer)
+fn timer(frequency: Option<u32>) -> Result<Timer, BadFrequency> {
+    let line = |intid| Interrupt {
+        intid,
+        trigger: Trigger::Level,
+    };
+    Timer::new(&machine::Timer {
+        secure_physical: None,
+        physical: line(30),
+        virtual_: line(27),
+        hypervisor: line(26),
+        frequency,
+    })
 }
 
 #[test]
 fn the_tree_tells_the_frequency_if_the_register_does_not() {
-    assert_eq!(timer(BOARD).unwrap().scale().frequency(), 25_000_000);
     assert_eq!(
-        timer(VIRT).unwrap_err(),
+        timer(Some(25_000_000)).unwrap().scale().frequency(),
+        25_000_000
+    );
+    assert_eq!(
+        timer(None).unwrap_err(),
         BadFrequency {
             register: 0,
             property: None
@@ -54,7 +63,7 @@ fn the_tree_tells_the_frequency_if_the_register_does_not() {
 
 #[test]
 fn deadlines() {
-    let timer = timer(BOARD).unwrap();
+    let timer = timer(Some(25_000_000)).unwrap();
     OPS.take();
     timer.set_deadline(77);
     timer.clear_deadline();

@@ -3,7 +3,7 @@ use std::{string::ToString, vec, vec::Vec};
 use dtoolkit::{Node as _, Property as _};
 
 use super::*;
-use crate::machine::{Fdt, MachineError, Node, fdt};
+use crate::{Fdt, MachineError, Node, fdt};
 
 /// The same tree read by somebody else's reader.
 fn compare(node: &Node<'_>, other: &dtoolkit::fdt::FdtNode<'_>) -> usize {

@@ -13,8 +13,8 @@ use std::{
     vec::Vec,
 };
 
-pub const VIRT: &str = include_str!("../../../tests/dts/virt.dts");
-pub const BOARD: &str = include_str!("../../../tests/dts/board.dts");
+pub const VIRT: &str = include_str!("../../tests/dts/virt.dts");
+pub const BOARD: &str = include_str!("../../tests/dts/board.dts");
 
 /// Compiles a tree.
 pub fn dtb(source: &str) -> Vec<u8> {

@@ -1,7 +1,7 @@
 use std::{string::ToString, vec::Vec};
 
 use super::*;
-use crate::machine::{
+use crate::{
     Conduit, Cpu, EnableMethod, Fdt, Interrupt, Machine, MachineError, PsciVersion, Region,
     Trigger, bootargs, console,
 };

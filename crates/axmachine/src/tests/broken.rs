@@ -5,7 +5,7 @@ use std::{string::ToString, sync::LazyLock, vec::Vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::machine::{Fdt, Machine, console};
+use crate::{Fdt, Machine, console};
 
 static BLOBS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| [dtb(VIRT), dtb(BOARD)]);
 

@@ -3,7 +3,7 @@ use std::{format, string::ToString};
 use log::LevelFilter;
 use proptest::prelude::*;
 
-use crate::machine::cmdline::{ConsoleChoice, MAX_UNKNOWN, WhenIdle, parse};
+use crate::cmdline::{ConsoleChoice, MAX_UNKNOWN, WhenIdle, parse};
 
 #[test]
 fn nothing_said() {

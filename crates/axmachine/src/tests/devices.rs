@@ -1,7 +1,7 @@
 use std::{format, vec::Vec};
 
 use super::*;
-use crate::machine::{DmaFacts, Fdt, Interrupt, MachineError, Region, Trigger};
+use crate::{DmaFacts, Fdt, Interrupt, MachineError, Region, Trigger};
 
 fn regs(fdt: &Fdt<'_>, path: &str) -> Result<Vec<(u64, u64)>, MachineError> {
     let regs = fdt.find(path).expect(path).regs()?;

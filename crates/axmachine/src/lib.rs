@@ -3,6 +3,10 @@
 //!
 //! The tree comes from a boot loader and is hostile until checked: all numbers are checked when
 //! they are read, and what is wrong becomes a [`MachineError`].
+//!
+//! `axhal` boots with this reader (as `axhal::machine`), the host's `axvmconfig` command checks
+//! descriptions with it, and `axloader` reads the device trees that guests get parts of.
+#![cfg_attr(not(test), no_std)]
 
 mod chosen;
 pub mod cmdline;
@@ -15,7 +19,7 @@ mod memory;
 mod platform;
 mod regs;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 pub use chosen::{Console, bootargs, console};
 pub use cpus::{Cpu, Cpus, EnableMethod, MAX_CPUS};
