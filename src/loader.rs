@@ -1,6 +1,7 @@
 //! Puts a VM's images and its device tree into its RAM.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::Range;
 
 use axaddrspace::{GuestPhysAddr, GuestPhysRange};
@@ -32,6 +33,18 @@ pub enum LoadFailure {
     Load(axloader::LoadError<VmError>),
     /// The VM.
     Vm(VmError),
+}
+
+impl fmt::Display for LoadFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(key) => write!(f, "{key} is missing, or names no file of the bundle"),
+            Self::Plan(error) => write!(f, "the images don't fit: {error:x?}"),
+            Self::Fdt(error) => write!(f, "device tree: {error:x?}"),
+            Self::Load(error) => write!(f, "loading: {error:x?}"),
+            Self::Vm(error) => error.fmt(f),
+        }
+    }
 }
 
 impl From<PlanError> for LoadFailure {
@@ -95,11 +108,19 @@ pub fn load(vm: &Vm, bundle: &Bundle<'_>, toml: &str) -> Result<(), LoadFailure>
         .collect();
     let gpa = |address: Option<GuestPhysAddr>| address.map(|address| address.as_usize() as u64);
     let user_dtb = files.dtb.map_or(0, |dtb| dtb.len() as u64);
+    let bios = files
+        .bios
+        .map(|bios| match gpa(images.bios_load_gpa) {
+            Some(address) => Ok((bios, address)),
+            None => Err(LoadFailure::Missing("bios_load_addr")),
+        })
+        .transpose()?;
     let mut plan = LoadPlan::new(&Inputs {
         protocol: &AARCH64,
         ram: &ram,
         kernel: files.kernel,
         kernel_addr: gpa(images.kernel_load_gpa),
+        bios,
         entry: images
             .entry_fixed
             .then(|| config.bsp_entry().as_usize() as u64),
@@ -190,13 +211,13 @@ fn device_tree(
     };
     let uart = find(EmulatedDeviceType::Console).map(|device| Uart {
         registers: registers(device),
-        interrupt: Interrupt {
-            number: device.irq_id.unwrap_or(0) + FIRST_SPI,
+        interrupt: device.irq_id.map(|line| Interrupt {
+            number: line.saturating_add(FIRST_SPI),
             edge: false,
-        },
+        }),
         clock_hz: UART_CLOCK_HZ,
     });
-    let devices = crate::board::guest_devices(config);
+    let devices = crate::board::guest_devices(config)?;
     let platform = GuestPlatform {
         memory: ram,
         cpus: &cpus,

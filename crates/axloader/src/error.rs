@@ -9,7 +9,9 @@ use crate::{ElfError, GzipError};
 pub enum What {
     /// The kernel, with the memory its boot protocol wants behind it.
     Kernel,
-    /// The kernel's first instruction.
+    /// The BIOS.
+    Bios,
+    /// The guest's first instruction.
     Entry,
     /// The ramdisk.
     Ramdisk,
@@ -20,7 +22,7 @@ pub enum What {
 /// What is wrong with a kernel image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageError {
-    /// It has no bytes.
+    /// It, the BIOS or the ramdisk has no bytes.
     Empty,
     /// A raw image (neither Image, ELF nor gzip) has no load address.
     RawNeedsAddress,
@@ -50,6 +52,13 @@ pub enum PlanError {
     RamOverlaps(Range<u64>, Range<u64>),
     /// The kernel image is at fault.
     Image(ImageError),
+    /// There is an address, and nothing to go there.
+    AddressWithoutFile {
+        /// What is missing.
+        what: What,
+        /// Its address.
+        gpa: u64,
+    },
     /// A length runs past the end of the address space.
     Wraps {
         /// What.
@@ -109,7 +118,7 @@ pub enum PlanError {
         /// What the kernel reaches.
         window: Range<u64>,
     },
-    /// The entry point is in no loaded part of the kernel.
+    /// The entry point is in no loaded part of kernel or BIOS.
     EntryOutsideImage {
         /// The entry point.
         entry: u64,

@@ -5,17 +5,19 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use vm_fdt::FdtWriter;
+use axmachine::MachineError;
 
 mod arm;
 mod correct;
 mod device;
 mod node;
+mod write;
 
 pub use correct::correct;
 pub use device::Device;
 
 use node::{Cells, Tree};
+use write::Writer;
 
 /// Room enough for any generated device tree, and for what correcting adds to a user's own: to be
 /// added to its size for [`Inputs::dtb_room`](crate::Inputs::dtb_room).
@@ -24,13 +26,17 @@ pub const ROOM: u64 = 64 << 10;
 /// Why there is no device tree.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FdtError {
-    /// What is to be written is not valid in a device tree (a name, a string with a NUL, a
-    /// phandle given twice, too many levels).
-    Write(vm_fdt::Error),
     /// The user's device tree is malformed.
-    Parse(dtoolkit::error::FdtParseError),
-    /// The user's device tree has more levels than this.
-    TooDeep(usize),
+    Parse(MachineError),
+    /// What was written is no device tree: the user's has more levels than there may be (16), or
+    /// the result is too large (2 MiB).
+    Written(MachineError),
+    /// A length in bytes that the format has no room for.
+    Size(usize),
+    /// A string has a NUL at this offset.
+    Nul(usize),
+    /// Two nodes have this phandle.
+    PhandleTwice(u32),
     /// A `#address-cells` or `#size-cells` that is neither 1 nor 2.
     CellCount(u32),
     /// An address or size needs two cells where the tree has one.
@@ -42,20 +48,6 @@ pub enum FdtError {
     InterruptCells(u32),
     /// A CPU id with bits outside the MPIDR affinity fields.
     CpuId(u64),
-    /// No node at the path that a device is to be copied from.
-    NoSuchNode,
-}
-
-impl From<vm_fdt::Error> for FdtError {
-    fn from(error: vm_fdt::Error) -> Self {
-        Self::Write(error)
-    }
-}
-
-impl From<dtoolkit::error::FdtParseError> for FdtError {
-    fn from(error: dtoolkit::error::FdtParseError) -> Self {
-        Self::Parse(error)
-    }
 }
 
 /// An interrupt line, by its number in the interrupt controller (a GIC INTID).
@@ -84,8 +76,8 @@ pub enum Irqchip {
 pub struct Uart {
     /// Its registers: an Arm PL011.
     pub registers: Range<u64>,
-    /// Its interrupt.
-    pub interrupt: Interrupt,
+    /// Its interrupt, if it is connected to one.
+    pub interrupt: Option<Interrupt>,
     /// UARTCLK in Hz.
     pub clock_hz: u32,
 }
@@ -147,7 +139,7 @@ pub struct Chosen<'a> {
 /// Generates the device tree for `platform`.
 pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec<u8>, FdtError> {
     let mut tree = Tree {
-        fdt: FdtWriter::new()?,
+        fdt: Writer::default(),
         cells: Cells {
             address: 2,
             size: 2,
@@ -157,7 +149,7 @@ pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec
         next_phandle: 2,
         used_phandles: BTreeSet::new(),
     };
-    let root = tree.fdt.begin_node("")?;
+    let root = tree.fdt.begin_node("");
     tree.fdt.property_string("compatible", "linux,dummy-virt")?;
     tree.fdt.property_string("model", "axhv guest")?;
     tree.fdt.property_u32("#address-cells", 2)?;
@@ -170,14 +162,14 @@ pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec
         tree.device(device, platform.irqchip.is_some())?;
     }
     if let Some(uart) = &platform.uart {
-        let aliases = tree.fdt.begin_node("aliases")?;
+        let aliases = tree.fdt.begin_node("aliases");
         tree.fdt
             .property_string("serial0", &node::uart_path(uart))?;
-        tree.fdt.end_node(aliases)?;
+        tree.fdt.end_node(aliases);
     }
-    let node = tree.fdt.begin_node("chosen")?;
+    let node = tree.fdt.begin_node("chosen");
     tree.chosen(chosen, platform.uart.as_ref())?;
-    tree.fdt.end_node(node)?;
-    tree.fdt.end_node(root)?;
-    Ok(tree.fdt.finish()?)
+    tree.fdt.end_node(node);
+    tree.fdt.end_node(root);
+    tree.fdt.finish()
 }

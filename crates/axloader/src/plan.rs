@@ -36,8 +36,10 @@ pub struct Inputs<'a> {
     pub kernel: &'a [u8],
     /// Where the kernel's first byte goes. A raw program needs it.
     pub kernel_addr: Option<u64>,
-    /// The guest physical address of the first instruction, if it isn't the one the format
-    /// defines. A raw program needs it.
+    /// A BIOS, a raw program, and where its first byte goes.
+    pub bios: Option<(&'a [u8], u64)>,
+    /// The guest physical address of the first instruction, in kernel or BIOS, if it isn't the
+    /// BIOS's first or, without one, that which the kernel's format defines. A raw program needs it.
     pub entry: Option<u64>,
     /// The ramdisk, as it is.
     pub ramdisk: Option<&'a [u8]>,
@@ -99,7 +101,7 @@ pub struct LoadPlan<'a> {
 }
 
 impl<'a> LoadPlan<'a> {
-    /// Decides where kernel and ramdisk go and where the device tree will.
+    /// Decides where BIOS, kernel and ramdisk go and where the device tree will.
     ///
     /// Places that are not given:
     /// - the kernel as low in RAM as its boot protocol allows, because kernels before v4.6 can't
@@ -115,6 +117,7 @@ impl<'a> LoadPlan<'a> {
             dtb: 0,
             ramdisk: None,
         };
+        plan.place_bios(inputs)?;
         plan.place_kernel(inputs)?;
         if !plan.entry.is_multiple_of(inputs.protocol.instruction_align) {
             return Err(PlanError::Misaligned {
@@ -196,6 +199,23 @@ impl<'a> LoadPlan<'a> {
         merged
     }
 
+    /// First, so that a kernel whose place is chosen avoids it.
+    fn place_bios(&mut self, inputs: &Inputs<'a>) -> Result<(), PlanError> {
+        let Some((data, gpa)) = inputs.bios else {
+            return Ok(());
+        };
+        if data.is_empty() {
+            return Err(ImageError::Empty.into());
+        }
+        let range = span(What::Bios, gpa, data.len() as u64)?;
+        self.space.take(What::Bios, range)?;
+        self.segments.push(Segment {
+            gpa,
+            source: Source::Bytes(data),
+        });
+        Ok(())
+    }
+
     fn place_kernel(&mut self, inputs: &Inputs<'a>) -> Result<(), PlanError> {
         if inputs.kernel.is_empty() {
             return Err(ImageError::Empty.into());
@@ -215,9 +235,11 @@ impl<'a> LoadPlan<'a> {
             }
             Kind::Raw => {
                 let gpa = inputs.kernel_addr.ok_or(ImageError::RawNeedsAddress)?;
-                let entry = inputs.entry.ok_or(ImageError::RawNeedsEntry)?;
+                if inputs.entry.is_none() && inputs.bios.is_none() {
+                    return Err(ImageError::RawNeedsEntry.into());
+                }
                 self.add_kernel_part(gpa, bytes, 0)?;
-                self.set_entry(Some(entry), gpa)
+                self.set_entry(inputs, gpa)
             }
         }
     }
@@ -255,7 +277,7 @@ impl<'a> LoadPlan<'a> {
             });
         }
         self.add_kernel_part(gpa, source, size)?;
-        self.set_entry(inputs.entry, gpa)
+        self.set_entry(inputs, gpa)
     }
 
     /// An ELF file where it is linked; a position-independent one (which relocates itself) where
@@ -303,10 +325,7 @@ impl<'a> LoadPlan<'a> {
                 });
             }
         }
-        self.set_entry(
-            inputs.entry,
-            base.wrapping_add(image.entry.wrapping_sub(linked)),
-        )
+        self.set_entry(inputs, base.wrapping_add(image.entry.wrapping_sub(linked)))
     }
 
     /// A part of the kernel that takes `size` bytes, or its own if they are more.
@@ -323,9 +342,12 @@ impl<'a> LoadPlan<'a> {
         Ok(())
     }
 
-    fn set_entry(&mut self, given: Option<u64>, default: u64) -> Result<(), PlanError> {
-        let entry = given.unwrap_or(default);
-        if !self.space.is_taken_by(What::Kernel, entry) {
+    /// `kernel`: where the kernel starts.
+    fn set_entry(&mut self, inputs: &Inputs<'a>, kernel: u64) -> Result<(), PlanError> {
+        let bios = inputs.bios.map(|(_, gpa)| gpa);
+        let entry = inputs.entry.or(bios).unwrap_or(kernel);
+        let loaded = |what| self.space.is_taken_by(what, entry);
+        if !loaded(What::Kernel) && !loaded(What::Bios) {
             return Err(PlanError::EntryOutsideImage { entry });
         }
         self.entry = entry;
@@ -369,8 +391,12 @@ impl<'a> LoadPlan<'a> {
     /// The ramdisk lies in an aligned window that covers the kernel (booting.rst, "Setup the
     /// device tree" ff.: "within a 1 GB aligned physical memory window of up to 32 GB").
     fn place_ramdisk(&mut self, inputs: &Inputs<'a>) -> Result<(), PlanError> {
-        let Some(data) = inputs.ramdisk.filter(|data| !data.is_empty()) else {
-            return Ok(());
+        let what = What::Ramdisk;
+        let data = match (inputs.ramdisk, inputs.ramdisk_addr) {
+            (None, None) => return Ok(()),
+            (None, Some(gpa)) => return Err(PlanError::AddressWithoutFile { what, gpa }),
+            (Some([]), _) => return Err(ImageError::Empty.into()),
+            (Some(data), _) => data,
         };
         let (size, window, align) = (
             data.len() as u64,

@@ -30,6 +30,21 @@ fn dtc(input: &[u8], from: &str, to: &str) -> Vec<u8> {
     output.stdout
 }
 
+/// Compiles a tree that dtc has something against.
+fn dtc_quiet(tree: &[u8]) -> Vec<u8> {
+    let mut child = Command::new("dtc")
+        .args(["-q", "-f", "-I", "dts", "-O", "dtb", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("dtc (package device-tree-compiler) is needed");
+    child.stdin.take().unwrap().write_all(tree).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
+
 fn dts(dtb: &[u8]) -> String {
     String::from_utf8(dtc(dtb, "dtb", "dts")).unwrap()
 }
@@ -46,10 +61,10 @@ fn platform<'a>(cpus: &'a [u64], devices: &'a [Device]) -> GuestPlatform<'a> {
         }),
         uart: Some(Uart {
             registers: 0x900_0000..0x900_1000,
-            interrupt: Interrupt {
+            interrupt: Some(Interrupt {
                 number: 33,
                 edge: false,
-            },
+            }),
             clock_hz: 24_000_000,
         }),
         timer: TimerInterrupts::default(),
@@ -242,13 +257,13 @@ const HOST: &str = r#"/dts-v1/;
 #[test]
 fn passed_through_device_keeps_what_is_portable() {
     let host = dtc(HOST.as_bytes(), "dts", "dtb");
-    let host = Fdt::new(&host).unwrap();
+    let host = axmachine::Fdt::new(&host).unwrap();
     let interrupt = Interrupt {
         number: 34,
         edge: true,
     };
     let at = std::iter::once(0x901_0000..0x901_1000).collect();
-    let rtc = Device::from_host(host, "/pl031@9010000", at, vec![interrupt]).unwrap();
+    let rtc = Device::from_host(&host.find("/pl031@9010000").unwrap(), at, vec![interrupt]);
     assert_eq!(rtc.clocks, [("apb_pclk".to_string(), 24_000_000)]);
     let plain = Device::new("gpio", &["some,gpio"], [0x902_0000..0x902_1000].into());
     let devices = [rtc, plain];
@@ -266,9 +281,45 @@ fn passed_through_device_keeps_what_is_portable() {
         text(&fdt.find_node("/gpio@9020000").unwrap(), "compatible"),
         "some,gpio\0"
     );
+}
+
+/// Real boards' trees have names over the specification's 31 characters.
+#[test]
+fn long_names_are_kept() {
+    const NODE: &str = "a-node-with-a-name-of-over-31-characters@1000";
+    const PROPERTY: &str = "snps,dis-u2-freeclk-exists-quirk-and-more";
+    let tree = format!(
+        "/dts-v1/; / {{ #address-cells = <2>; #size-cells = <2>; {NODE} {{ \
+         compatible = \"arm,pl031\"; reg = <0 0x1000 0 0x1000>; {PROPERTY} = <5>; }}; }};"
+    );
+    let user = dtc_quiet(tree.as_bytes());
+    let dtb = correct(&user, &platform(&[0], &[]), &Chosen::default()).unwrap();
+    let read = axmachine::Fdt::new(&dtb).unwrap();
+    let node = read.find(&format!("/{NODE}")).unwrap();
+    assert_eq!(node.property(PROPERTY), Some(&[0, 0, 0, 5][..]));
+
+    let host = axmachine::Fdt::new(&user).unwrap();
+    let node = host.find(&format!("/{NODE}")).unwrap();
+    let device = Device::from_host(&node, [0x1000..0x2000].into(), Vec::new());
+    let dtb = generate(&platform(&[0], &[device]), &Chosen::default()).unwrap();
+    let read = axmachine::Fdt::new(&dtb).unwrap();
+    assert!(
+        read.find(&format!("/{NODE}"))
+            .unwrap()
+            .is_compatible("arm,pl031")
+    );
+}
+
+/// A string with a NUL would end in the middle.
+#[test]
+fn a_nul_is_refused() {
+    let chosen = Chosen {
+        bootargs: Some("a\0b"),
+        ..Chosen::default()
+    };
     assert_eq!(
-        Device::from_host(host, "/nothing", Vec::new(), Vec::new()),
-        Err(FdtError::NoSuchNode)
+        generate(&platform(&[0], &[]), &chosen),
+        Err(FdtError::Nul(1))
     );
 }
 
@@ -383,7 +434,12 @@ fn impossible_trees_are_refused() {
         FdtError::InterruptCells(4)
     );
     let deep = "n { ".repeat(40) + &"}; ".repeat(40);
-    assert_eq!(refuse(&deep), FdtError::TooDeep(32));
+    assert!(matches!(refuse(&deep), FdtError::Parse(_)));
+    let twice = dtc_quiet(b"/dts-v1/; / { a { phandle = <7>; }; b { phandle = <7>; }; };");
+    assert_eq!(
+        correct(&twice, &self::platform(&[0], &[]), &Chosen::default()),
+        Err(FdtError::PhandleTwice(7))
+    );
     assert!(matches!(
         correct(b"not a tree", &platform, &Chosen::default()),
         Err(FdtError::Parse(_))

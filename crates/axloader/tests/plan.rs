@@ -455,3 +455,84 @@ fn a_refused_write_names_its_place() {
         })
     );
 }
+
+#[test]
+fn a_bios_runs_first_and_the_kernel_avoids_it() {
+    let (kernel, bios) = (image(0, MIB, 4096), [0x5a; 100]);
+    let ram = [GIB..GIB + 64 * MIB];
+    let mut inputs = inputs(&kernel, &ram);
+    inputs.bios = Some((&bios, GIB));
+    let plan = LoadPlan::new(&inputs).unwrap();
+    assert_eq!(plan.entry(), GIB);
+    let [first, second] = plan.segments() else {
+        panic!("{:?}", plan.segments());
+    };
+    assert_eq!((first.gpa, first.size()), (GIB, 100));
+    assert_eq!((second.gpa, second.size()), (GIB + 2 * MIB, 4096));
+
+    // The entry may be named: in the BIOS, or in the kernel.
+    for entry in [GIB + 96, GIB + 2 * MIB + 64] {
+        inputs.entry = Some(entry);
+        assert_eq!(LoadPlan::new(&inputs).unwrap().entry(), entry);
+    }
+    inputs.entry = Some(GIB + 100);
+    assert_eq!(
+        error(&inputs),
+        PlanError::EntryOutsideImage { entry: GIB + 100 }
+    );
+
+    // A raw kernel needs no entry then.
+    let raw = [1, 2, 3, 4];
+    inputs.kernel = &raw;
+    inputs.kernel_addr = Some(GIB + MIB);
+    inputs.entry = None;
+    assert_eq!(LoadPlan::new(&inputs).unwrap().entry(), GIB);
+}
+
+#[test]
+fn a_bios_is_checked_as_others_are() {
+    let (kernel, bios) = (image(0, MIB, 4096), [0x5a; 100]);
+    let ram = [GIB..GIB + 64 * MIB];
+    let mut inputs = inputs(&kernel, &ram);
+    let what = What::Bios;
+    inputs.bios = Some((&[], GIB));
+    assert_eq!(error(&inputs), ImageError::Empty.into());
+    inputs.bios = Some((&bios, u64::MAX - 10));
+    let gpa = u64::MAX - 10;
+    assert_eq!(
+        error(&inputs),
+        PlanError::Wraps {
+            what,
+            gpa,
+            size: 100
+        }
+    );
+    inputs.bios = Some((&bios, GIB - 1));
+    let range = GIB - 1..GIB + 99;
+    assert_eq!(error(&inputs), PlanError::OutsideRam { what, range });
+    inputs.bios = Some((&bios, GIB + 2));
+    assert!(matches!(error(&inputs), PlanError::Misaligned { .. }));
+    inputs.bios = Some((&bios, GIB + 4096));
+    inputs.kernel_addr = Some(GIB);
+    assert!(matches!(
+        error(&inputs),
+        PlanError::Overlap {
+            first: What::Bios,
+            second: What::Kernel,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_ramdisk_is_not_ignored() {
+    let kernel = image(0, MIB, 4096);
+    let ram = [GIB..GIB + 64 * MIB];
+    let mut inputs = inputs(&kernel, &ram);
+    inputs.ramdisk = None;
+    inputs.ramdisk_addr = Some(GIB + 8 * MIB);
+    let (what, gpa) = (What::Ramdisk, GIB + 8 * MIB);
+    assert_eq!(error(&inputs), PlanError::AddressWithoutFile { what, gpa });
+    inputs.ramdisk = Some(&[]);
+    assert_eq!(error(&inputs), ImageError::Empty.into());
+}

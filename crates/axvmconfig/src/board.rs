@@ -40,7 +40,11 @@ pub struct Board {
 impl Board {
     /// Reads a board's device tree. Addresses are taken to have up to 48 bits.
     pub fn new(fdt: &Fdt<'_>) -> Result<Self, MachineError> {
-        let machine = Machine::new(fdt)?;
+        Ok(Self::of(&Machine::new(fdt)?, fdt))
+    }
+
+    /// The board that `machine` was read from.
+    pub fn of(machine: &Machine, fdt: &Fdt<'_>) -> Self {
         let console = machine.console.as_ref().map(|console| console.regs);
         let devices: Vec<_> = fdt
             .nodes()
@@ -48,7 +52,7 @@ impl Board {
             .map(|node| device(&node, fdt, console))
             .collect();
         let owned = devices.iter().filter(|device| device.owned);
-        Ok(Self {
+        Self {
             ram: machine.memory.iter().map(range).collect(),
             reserved: machine.reserved.iter().map(|r| range(&r.region)).collect(),
             hypervisor: Vec::new(),
@@ -56,7 +60,7 @@ impl Board {
             cpus: machine.cpus.list.len(),
             address_bits: 48,
             devices,
-        })
+        }
     }
 
     /// The facts as the checks take them. No IOMMU is driven yet.
@@ -79,14 +83,18 @@ fn range(region: &Region) -> Range<usize> {
     clamp(region.base)..clamp(region.end())
 }
 
-/// Whether a node is a device that could be used: not switched off, neither memory nor a CPU. A
-/// node is off with the bus it is on.
+/// Whether a node is a device: neither memory nor a CPU.
 fn is_device(node: &Node<'_>) -> bool {
     let kind = node.string("device_type");
     let special = matches!(kind, Some("memory" | "cpu"));
     let aside = ["reserved-memory", "cpus", "chosen", "aliases"];
     let mut up = node.ancestors();
-    !special && up.all(|above| above.is_enabled() && !aside.contains(&above.name()))
+    !special && up.all(|above| !aside.contains(&above.name()))
+}
+
+/// Whether a node may be used. It is off with the bus it is on.
+pub fn is_enabled(node: &Node<'_>) -> bool {
+    node.ancestors().all(|above| above.is_enabled())
 }
 
 fn device(node: &Node<'_>, fdt: &Fdt<'_>, console: Option<Region>) -> BoardDevice {
@@ -105,6 +113,7 @@ fn device(node: &Node<'_>, fdt: &Fdt<'_>, console: Option<Region>) -> BoardDevic
         spis: spis.collect(),
         dma: !node.has_registers_only(),
         owned,
+        disabled: !is_enabled(node),
         path,
     }
 }

@@ -18,6 +18,9 @@ const DEVICES: &[Device] = &[
     ("virtio@a000000", "virtio,mmio", 0xa00_0000, Some(16)),
     ("virtio@a000200", "virtio,mmio", 0xa00_0200, Some(17)),
     ("flash@0", "cfi-flash", 0, None),
+    ("pl061@9030000", "arm,pl061", 0x903_0000, Some(7)),
+    ("off@9030800", "arm,pl061", 0x903_0800, None),
+    ("off@9050000", "arm,pl061", 0x905_0000, None),
 ];
 
 /// The tree of a machine like QEMU's `virt`, with two CPUs and 1 GiB.
@@ -73,6 +76,9 @@ fn tree() -> Result<Vec<u8>, Error> {
         let device = fdt.begin_node(name)?;
         fdt.property_string("compatible", compatible)?;
         fdt.property_array_u64("reg", &[*base, 0x200])?;
+        if name.starts_with("off") {
+            fdt.property_string("status", "disabled")?;
+        }
         if let Some(spi) = spi {
             fdt.property_array_u32("interrupts", &[0, *spi, 4])?;
         }
@@ -170,6 +176,13 @@ fn refusals() {
     assert_eq!(
         codes("{ path = \"/virtio@a000000\", dma = \"unprotected\" }"),
         [Code::PageShared]
+    );
+    // A device that is switched off has its registers still.
+    assert_eq!(codes("[\"/pl061@9030000\"]"), [Code::PageShared]);
+    assert_eq!(codes("[\"/off@9050000\"]"), [Code::NoSuchDevice]);
+    assert_eq!(
+        codes("[\"gpio\", 0x9050000, 0x9050000, 0x1000, 0]"),
+        [Code::NoSuchDevice]
     );
     assert_eq!(
         codes("[\"gic\", 0xc00_0000, 0x80b_0000, 0x1000, 0]"),

@@ -23,7 +23,7 @@ impl Tree {
         {
             let node = self
                 .fdt
-                .begin_node(&format!("interrupt-controller@{:x}", distributor.start))?;
+                .begin_node(&format!("interrupt-controller@{:x}", distributor.start));
             // interrupt-controller/arm,gic-v3.yaml
             self.fdt.property_string("compatible", "arm,gic-v3")?;
             self.fdt.property_u32("#interrupt-cells", 3)?;
@@ -32,7 +32,7 @@ impl Tree {
             self.fdt.property_null("interrupt-controller")?;
             self.reg(&[distributor.clone(), redistributors.clone()])?;
             self.fdt.property_phandle(self.intc)?;
-            self.fdt.end_node(node)?;
+            self.fdt.end_node(node);
             self.timer(&platform.timer)?;
         }
         if let Some(uart) = &platform.uart {
@@ -45,7 +45,7 @@ impl Tree {
     /// an Aff3.
     fn cpus(&mut self, cpus: &[u64]) -> Result<(), FdtError> {
         let wide = cpus.iter().any(|&id| id > u64::from(u32::MAX));
-        let node = self.fdt.begin_node("cpus")?;
+        let node = self.fdt.begin_node("cpus");
         self.fdt
             .property_u32("#address-cells", if wide { 2 } else { 1 })?;
         self.fdt.property_u32("#size-cells", 0)?;
@@ -53,7 +53,7 @@ impl Tree {
             if id & !AFFINITY != 0 {
                 return Err(FdtError::CpuId(id));
             }
-            let cpu = self.fdt.begin_node(&format!("cpu@{id:x}"))?;
+            let cpu = self.fdt.begin_node(&format!("cpu@{id:x}"));
             self.fdt.property_string("device_type", "cpu")?;
             self.fdt.property_string("compatible", "arm,armv8")?;
             if wide {
@@ -62,22 +62,25 @@ impl Tree {
                 self.fdt.property_u32("reg", id as u32)?;
             }
             self.fdt.property_string("enable-method", "psci")?;
-            self.fdt.end_node(cpu)?;
+            self.fdt.end_node(cpu);
         }
-        Ok(self.fdt.end_node(node)?)
+        self.fdt.end_node(node);
+        Ok(())
     }
 
     /// arm/psci.yaml. The guest's conduits are HVC and SMC alike.
     fn psci(&mut self) -> Result<(), FdtError> {
-        let node = self.fdt.begin_node("psci")?;
-        self.strings("compatible", &["arm,psci-1.0", "arm,psci-0.2"])?;
+        let node = self.fdt.begin_node("psci");
+        self.fdt
+            .property_strings("compatible", &["arm,psci-1.0", "arm,psci-0.2"])?;
         self.fdt.property_string("method", "hvc")?;
-        Ok(self.fdt.end_node(node)?)
+        self.fdt.end_node(node);
+        Ok(())
     }
 
     /// timer/arm,arch_timer.yaml. It goes on counting while a vCPU sleeps.
     fn timer(&mut self, ppis: &TimerInterrupts) -> Result<(), FdtError> {
-        let node = self.fdt.begin_node("timer")?;
+        let node = self.fdt.begin_node("timer");
         self.fdt.property_string("compatible", "arm,armv8-timer")?;
         self.interrupts(
             &[ppis.secure, ppis.physical, ppis.virt, ppis.hyp].map(|number| Interrupt {
@@ -86,21 +89,25 @@ impl Tree {
             }),
         )?;
         self.fdt.property_null("always-on")?;
-        Ok(self.fdt.end_node(node)?)
+        self.fdt.end_node(node);
+        Ok(())
     }
 
     /// serial/pl011.yaml
     fn pl011(&mut self, uart: &Uart, with_interrupt: bool) -> Result<(), FdtError> {
         let clock = self.clock(UART_CLOCK, uart.clock_hz)?;
-        let node = self.fdt.begin_node(&uart_name(uart))?;
-        self.strings("compatible", &["arm,pl011", "arm,primecell"])?;
+        let node = self.fdt.begin_node(&uart_name(uart));
+        self.fdt
+            .property_strings("compatible", &["arm,pl011", "arm,primecell"])?;
         self.reg(core::slice::from_ref(&uart.registers))?;
-        if with_interrupt {
-            self.interrupts(&[uart.interrupt])?;
+        if let Some(interrupt) = uart.interrupt.filter(|_| with_interrupt) {
+            self.interrupts(&[interrupt])?;
         }
-        self.fdt.property_array_u32("clocks", &[clock, clock])?;
-        self.strings("clock-names", &["uartclk", "apb_pclk"])?;
-        Ok(self.fdt.end_node(node)?)
+        self.fdt.property_cells("clocks", &[clock, clock])?;
+        self.fdt
+            .property_strings("clock-names", &["uartclk", "apb_pclk"])?;
+        self.fdt.end_node(node);
+        Ok(())
     }
 
     /// interrupt-controller/arm,gic-v3.yaml, `#interrupt-cells`: type (0 SPI, 1 PPI), number

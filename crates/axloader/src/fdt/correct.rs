@@ -5,16 +5,12 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use dtoolkit::fdt::{Fdt, FdtNode};
-use dtoolkit::{Node, Property};
-use vm_fdt::{FdtReserveEntry, FdtWriter};
+use axmachine::{Fdt, Node};
 
 use super::arm::UART_CLOCK;
-use super::node::{Cells, Tree, uart_name, uart_path};
+use super::node::{Cells, Tree, stem, uart_name, uart_path};
+use super::write::Writer;
 use super::{Chosen, FdtError, GuestPlatform, Irqchip};
-
-/// Levels a tree may have. Bounds the recursion below.
-pub(super) const MAX_DEPTH: usize = 32;
 
 /// Re-emits `dtb` with memory, CPUs, PSCI, interrupt controller, timer, console and `/chosen` as
 /// `platform` and `chosen` say; PMU nodes go, as guests have none. All other nodes stay as they
@@ -27,15 +23,11 @@ pub fn correct(
     platform: &GuestPlatform<'_>,
     chosen: &Chosen<'_>,
 ) -> Result<Vec<u8>, FdtError> {
-    let fdt = Fdt::new(dtb)?;
+    let fdt = Fdt::new(dtb).map_err(FdtError::Parse)?;
     let root = fdt.root();
     let survey = Survey::of(fdt, platform)?;
-    let reservations = fdt
-        .memory_reservations()
-        .map(|entry| FdtReserveEntry::new(entry.address(), entry.size()))
-        .collect::<Result<Vec<_>, _>>()?;
     let mut tree = Tree {
-        fdt: FdtWriter::new_with_mem_reserv(&reservations)?,
+        fdt: Writer::new(fdt.reservations().collect()),
         // The defaults of section 2.3.5 of the specification.
         cells: Cells {
             address: cell(&root, "#address-cells").unwrap_or(2),
@@ -50,7 +42,7 @@ pub fn correct(
         Some(phandle) => phandle,
         None => tree.new_phandle(),
     };
-    let node = tree.fdt.begin_node("")?;
+    let node = tree.fdt.begin_node("");
     copy_properties(&mut tree, &root, &[])?;
     tree.platform(platform)?;
     for child in root.children() {
@@ -58,14 +50,14 @@ pub fn correct(
             "chosen" | "aliases" => {}
             name => {
                 let path = format!("/{name}");
-                copy_node(&mut tree, child, path, &survey)?;
+                copy_node(&mut tree, &child, path, &survey)?;
             }
         }
     }
-    write_aliases(&mut tree, root.child("aliases"), platform, &survey)?;
-    write_chosen(&mut tree, root.child("chosen"), platform, chosen, &survey)?;
-    tree.fdt.end_node(node)?;
-    Ok(tree.fdt.finish()?)
+    write_aliases(&mut tree, child(&root, "aliases"), platform, &survey)?;
+    write_chosen(&mut tree, child(&root, "chosen"), platform, chosen, &survey)?;
+    tree.fdt.end_node(node);
+    tree.fdt.finish()
 }
 
 /// What has to be known of the user's tree before it is written again.
@@ -113,36 +105,33 @@ impl Survey {
         };
         for child in fdt.root().children() {
             let path = format!("/{}", child.name());
-            survey.node(child, path, &ours, 1)?;
+            survey.node(&child, path, &ours, 1)?;
         }
         Ok(survey)
     }
 
     fn node(
         &mut self,
-        node: FdtNode<'_>,
+        node: &Node<'_>,
         path: String,
         ours: &Ours<'_>,
         depth: usize,
     ) -> Result<(), FdtError> {
-        if depth > MAX_DEPTH {
-            return Err(FdtError::TooDeep(MAX_DEPTH));
-        }
-        let phandle = cell(&node, "phandle").or_else(|| cell(&node, "linux,phandle"));
+        let phandle = cell(node, "phandle").or_else(|| cell(node, "linux,phandle"));
         self.phandles.extend(phandle);
-        if is_gic(&node) && node.property("interrupt-controller").is_some() && self.intc.is_none() {
-            match cell(&node, "#interrupt-cells") {
+        if is_gic(node) && node.property("interrupt-controller").is_some() && self.intc.is_none() {
+            match cell(node, "#interrupt-cells") {
                 Some(3) => {}
                 other => return Err(FdtError::InterruptCells(other.unwrap_or(0))),
             }
             self.intc = phandle;
             // An interrupt-map counts its parent's address cells (section 2.4.3).
-            self.intc_address_cells = cell(&node, "#address-cells").unwrap_or(0);
+            self.intc_address_cells = cell(node, "#address-cells").unwrap_or(0);
         }
-        let replaced = ours.replace(&node, &path, depth);
+        let replaced = ours.replace(node, &path, depth);
         for child in node.children() {
             let path = format!("{path}/{}", child.name());
-            self.node(child, path, ours, depth + 1)?;
+            self.node(&child, path, ours, depth + 1)?;
         }
         if replaced {
             self.replaced.insert(path);
@@ -162,10 +151,9 @@ impl Survey {
 }
 
 impl Ours<'_> {
-    fn replace(&self, node: &FdtNode<'_>, path: &str, depth: usize) -> bool {
+    fn replace(&self, node: &Node<'_>, path: &str, depth: usize) -> bool {
         let top = depth == 1;
-        let memory = node.name_without_address() == "memory"
-            || string(node, "device_type") == Some("memory");
+        let memory = stem(node) == "memory" || node.string("device_type") == Some("memory");
         let console = self.console.is_some_and(|(stdout, address)| {
             stdout == Some(path) || (has(node, |c| c == "arm,pl011") && starts_at(node, address))
         });
@@ -182,7 +170,7 @@ impl Ours<'_> {
 }
 
 /// Any generation of GIC, its ITS or its message frames.
-fn is_gic(node: &FdtNode<'_>) -> bool {
+fn is_gic(node: &Node<'_>) -> bool {
     has(node, |c| {
         c == "arm,pl390"
             || (c.starts_with("arm,") && (c.starts_with("arm,gic-") || c.ends_with("-gic")))
@@ -192,98 +180,103 @@ fn is_gic(node: &FdtNode<'_>) -> bool {
 /// The path `/chosen/stdout-path` means, without its options.
 fn stdout(fdt: Fdt<'_>) -> Option<&str> {
     let root = fdt.root();
-    let chosen = root.child("chosen")?;
-    let path = string(&chosen, "stdout-path").or_else(|| string(&chosen, "linux,stdout-path"))?;
+    let chosen = child(&root, "chosen")?;
+    let path = chosen
+        .string("stdout-path")
+        .or_else(|| chosen.string("linux,stdout-path"))?;
     let path = path.split(':').next()?;
     if path.starts_with('/') {
         return Some(path);
     }
-    string(&root.child("aliases")?, path)
+    child(&root, "aliases")?.string(path)
 }
 
-fn cell(node: &FdtNode<'_>, name: &str) -> Option<u32> {
-    node.property(name)?.value_as::<u32>().ok()
+/// The child of exactly this name.
+fn child<'a>(node: &Node<'a>, name: &str) -> Option<Node<'a>> {
+    node.children().find(|child| child.name() == name)
 }
 
-fn string<'a>(node: &FdtNode<'a>, name: &str) -> Option<&'a str> {
-    node.property(name)?.value_as::<&'a str>().ok()
+fn cell(node: &Node<'_>, name: &str) -> Option<u32> {
+    let value = node.property(name)?.try_into().ok()?;
+    Some(u32::from_be_bytes(value))
 }
 
 /// Whether one of the node's `compatible` strings is the one.
-fn has(node: &FdtNode<'_>, is: impl Fn(&str) -> bool) -> bool {
+fn has(node: &Node<'_>, is: impl Fn(&str) -> bool) -> bool {
     node.property("compatible").is_some_and(|property| {
-        let mut strings = property.value().split(|&byte| byte == 0);
+        let mut strings = property.split(|&byte| byte == 0);
         strings.any(|string| core::str::from_utf8(string).is_ok_and(&is))
     })
 }
 
 /// Whether the node's unit address, which repeats the first address of its `reg`, is `address`.
-fn starts_at(node: &FdtNode<'_>, address: u64) -> bool {
+fn starts_at(node: &Node<'_>, address: u64) -> bool {
     node.name()
         .split_once('@')
         .is_some_and(|(_, unit)| u64::from_str_radix(unit, 16) == Ok(address))
 }
 
-fn copy_properties(tree: &mut Tree, node: &FdtNode<'_>, but: &[&str]) -> Result<(), FdtError> {
+fn copy_properties(tree: &mut Tree, node: &Node<'_>, but: &[&str]) -> Result<(), FdtError> {
     // The guest's interrupt controller takes no messages.
     const GONE: [&str; 2] = ["msi-parent", "msi-map"];
     for property in node.properties() {
-        let name = property.name();
+        let name = property.name;
         if but.contains(&name) || GONE.contains(&name) {
             continue;
         }
-        match (name, property.value_as::<u32>()) {
+        match (name, property.value.try_into()) {
             // Refuses one that is there twice.
-            ("phandle", Ok(phandle)) => tree.fdt.property_phandle(phandle)?,
-            _ => tree.fdt.property(name, property.value())?,
+            ("phandle", Ok(cell)) => tree.fdt.property_phandle(u32::from_be_bytes(cell))?,
+            _ => tree.fdt.property(name, property.value)?,
         }
     }
     Ok(())
 }
 
-/// Copies a node and what is below it. [`Survey::of`] has bounded the depth.
+/// Copies a node and what is below it. The reader bounds the depth.
 fn copy_node(
     tree: &mut Tree,
-    node: FdtNode<'_>,
+    node: &Node<'_>,
     path: String,
     survey: &Survey,
 ) -> Result<(), FdtError> {
     if survey.replaced.contains(&path) {
         return Ok(());
     }
-    let written = tree.fdt.begin_node(node.name())?;
+    let written = tree.fdt.begin_node(node.name());
     if path == "/__symbols__" {
-        copy_paths(tree, &node, &[], survey)?;
+        copy_paths(tree, node, &[], survey)?;
     } else {
-        copy_properties(tree, &node, &[])?;
+        copy_properties(tree, node, &[])?;
     }
     for child in node.children() {
         let path = format!("{path}/{}", child.name());
-        copy_node(tree, child, path, survey)?;
+        copy_node(tree, &child, path, survey)?;
     }
-    Ok(tree.fdt.end_node(written)?)
+    tree.fdt.end_node(written);
+    Ok(())
 }
 
 /// Copies properties that are paths, but for those into replaced nodes.
 fn copy_paths(
     tree: &mut Tree,
-    node: &FdtNode<'_>,
+    node: &Node<'_>,
     but: &[&str],
     survey: &Survey,
 ) -> Result<(), FdtError> {
     for property in node.properties() {
-        let name = property.name();
-        if but.contains(&name) || string(node, name).is_some_and(|path| survey.is_gone(path)) {
+        let name = property.name;
+        if but.contains(&name) || node.string(name).is_some_and(|path| survey.is_gone(path)) {
             continue;
         }
-        tree.fdt.property(name, property.value())?;
+        tree.fdt.property(name, property.value)?;
     }
     Ok(())
 }
 
 fn write_aliases(
     tree: &mut Tree,
-    user: Option<FdtNode<'_>>,
+    user: Option<Node<'_>>,
     platform: &GuestPlatform<'_>,
     survey: &Survey,
 ) -> Result<(), FdtError> {
@@ -295,19 +288,20 @@ fn write_aliases(
     if user.is_none() && ours.is_empty() {
         return Ok(());
     }
-    let node = tree.fdt.begin_node("aliases")?;
+    let node = tree.fdt.begin_node("aliases");
     if let Some(uart) = &platform.uart {
         tree.fdt.property_string("serial0", &uart_path(uart))?;
     }
     if let Some(user) = user {
         copy_paths(tree, &user, ours, survey)?;
     }
-    Ok(tree.fdt.end_node(node)?)
+    tree.fdt.end_node(node);
+    Ok(())
 }
 
 fn write_chosen(
     tree: &mut Tree,
-    user: Option<FdtNode<'_>>,
+    user: Option<Node<'_>>,
     platform: &GuestPlatform<'_>,
     chosen: &Chosen<'_>,
     survey: &Survey,
@@ -322,14 +316,15 @@ fn write_chosen(
     if chosen.kaslr_seed.is_some() {
         ours.push("kaslr-seed");
     }
-    let node = tree.fdt.begin_node("chosen")?;
+    let node = tree.fdt.begin_node("chosen");
     tree.chosen(chosen, platform.uart.as_ref())?;
     if let Some(user) = user {
         copy_properties(tree, &user, &ours)?;
         for child in user.children() {
             let path = format!("/chosen/{}", child.name());
-            copy_node(tree, child, path, survey)?;
+            copy_node(tree, &child, path, survey)?;
         }
     }
-    Ok(tree.fdt.end_node(node)?)
+    tree.fdt.end_node(node);
+    Ok(())
 }

@@ -5,10 +5,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use dtoolkit::fdt::{Fdt, FdtNode};
-use dtoolkit::{Node, Property};
+use axmachine::Node;
 
-use super::node::Tree;
+use super::node::{Tree, stem};
 use super::{FdtError, Interrupt};
 
 /// Properties that mean the same in any tree: they refer to no other node.
@@ -70,64 +69,45 @@ impl Device {
         }
     }
 
-    /// The device at `path` of the host's device tree, with those of its properties that mean the
-    /// same to a guest, and its clocks if all of them are `fixed-clock`s.
+    /// A device of the host's device tree, with those of its properties that mean the same to a
+    /// guest, and its clocks if all of them are `fixed-clock`s.
     pub fn from_host(
-        host: Fdt<'_>,
-        path: &str,
+        node: &Node<'_>,
         registers: Vec<Range<u64>>,
         interrupts: Vec<Interrupt>,
-    ) -> Result<Self, FdtError> {
-        let node = host.find_node(path).ok_or(FdtError::NoSuchNode)?;
+    ) -> Self {
         let properties = node
             .properties()
-            .filter(|property| PORTABLE.contains(&property.name()))
-            .map(|property| (String::from(property.name()), property.value().to_vec()))
+            .filter(|property| PORTABLE.contains(&property.name))
+            .map(|property| (String::from(property.name), property.value.to_vec()))
             .collect();
-        Ok(Self {
-            name: String::from(node.name_without_address()),
+        Self {
+            name: String::from(stem(node)),
             registers,
             interrupts,
-            clocks: host_clocks(host, &node).unwrap_or_default(),
+            clocks: host_clocks(node).unwrap_or_default(),
             properties,
-        })
+        }
     }
 }
 
 /// The clocks of a host device, if each is a `fixed-clock` (which takes no cells).
-fn host_clocks(host: Fdt<'_>, node: &FdtNode<'_>) -> Option<Vec<(String, u32)>> {
-    let names = node.property("clock-names")?;
-    let names = names
-        .value()
-        .split(|&byte| byte == 0)
-        .filter(|name| !name.is_empty());
-    let clocks = node.property("clocks")?;
-    let (cells, rest) = clocks.value().as_chunks::<4>();
-    if !rest.is_empty() || names.clone().count() != cells.len() {
+fn host_clocks(node: &Node<'_>) -> Option<Vec<(String, u32)>> {
+    let (cells, rest) = node.property("clocks")?.as_chunks::<4>();
+    let names = node.strings("clock-names");
+    if !rest.is_empty() || node.strings("clock-names").count() != cells.len() {
         return None;
     }
     cells
         .iter()
         .zip(names)
         .map(|(cell, name)| {
-            let hz = fixed_clock(host.root(), u32::from_be_bytes(*cell), 0)?;
-            Some((String::from(core::str::from_utf8(name).ok()?), hz))
+            let clock = node.fdt().by_phandle(u32::from_be_bytes(*cell))?;
+            let hz = clock.u32("clock-frequency").ok()?;
+            let hz = hz.filter(|_| clock.is_compatible("fixed-clock"))?;
+            Some((String::from(name), hz))
         })
         .collect()
-}
-
-/// The frequency of the `fixed-clock` with this phandle.
-fn fixed_clock(node: FdtNode<'_>, phandle: u32, depth: usize) -> Option<u32> {
-    let cell = |name: &str| node.property(name)?.value_as::<u32>().ok();
-    if cell("phandle") == Some(phandle) {
-        let fixed = node.property("compatible")?.value() == b"fixed-clock\0";
-        return if fixed { cell("clock-frequency") } else { None };
-    }
-    if depth == super::correct::MAX_DEPTH {
-        return None;
-    }
-    node.children()
-        .find_map(|child| fixed_clock(child, phandle, depth + 1))
 }
 
 impl Tree {
@@ -145,7 +125,7 @@ impl Tree {
             clocks.push(self.clock(&format!("clock-{unit:x}-{index}"), *hz)?);
             clock_names.push(clock.as_str());
         }
-        let node = self.fdt.begin_node(&name)?;
+        let node = self.fdt.begin_node(&name);
         for (name, value) in &device.properties {
             self.fdt.property(name, value)?;
         }
@@ -156,9 +136,10 @@ impl Tree {
             self.interrupts(&device.interrupts)?;
         }
         if !clocks.is_empty() {
-            self.fdt.property_array_u32("clocks", &clocks)?;
-            self.strings("clock-names", &clock_names)?;
+            self.fdt.property_cells("clocks", &clocks)?;
+            self.fdt.property_strings("clock-names", &clock_names)?;
         }
-        Ok(self.fdt.end_node(node)?)
+        self.fdt.end_node(node);
+        Ok(())
     }
 }

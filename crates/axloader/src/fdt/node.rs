@@ -6,8 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use vm_fdt::FdtWriter;
+use axmachine::Node;
 
+use super::write::Writer;
 use super::{Chosen, FdtError, GuestPlatform, Interrupt, Uart};
 
 /// How many cells addresses and sizes have in the root node: 1 or 2 each.
@@ -37,7 +38,7 @@ impl Cells {
 
 /// The tree being written; positioned in the root node.
 pub(super) struct Tree {
-    pub fdt: FdtWriter,
+    pub fdt: Writer,
     pub cells: Cells,
     /// The interrupt controller's phandle.
     pub intc: u32,
@@ -63,10 +64,10 @@ impl Tree {
     /// The nodes of everything the hypervisor decides about, but `/chosen` and `/aliases`.
     pub fn platform(&mut self, platform: &GuestPlatform<'_>) -> Result<(), FdtError> {
         for region in platform.memory {
-            let node = self.fdt.begin_node(&format!("memory@{:x}", region.start))?;
+            let node = self.fdt.begin_node(&format!("memory@{:x}", region.start));
             self.fdt.property_string("device_type", "memory")?;
             self.reg(core::slice::from_ref(region))?;
-            self.fdt.end_node(node)?;
+            self.fdt.end_node(node);
         }
         self.arm_nodes(platform)
     }
@@ -94,12 +95,7 @@ impl Tree {
         for range in ranges {
             self.cells.push(&mut reg, range)?;
         }
-        Ok(self.fdt.property("reg", &reg)?)
-    }
-
-    pub fn strings(&mut self, name: &str, strings: &[&str]) -> Result<(), FdtError> {
-        let strings = strings.iter().map(|&string| String::from(string)).collect();
-        Ok(self.fdt.property_string_list(name, strings)?)
+        self.fdt.property("reg", &reg)
     }
 
     /// `interrupts`, with the guest's interrupt controller as parent.
@@ -109,20 +105,26 @@ impl Tree {
             cells.extend(Self::gic_cells(*interrupt)?);
         }
         self.fdt.property_u32("interrupt-parent", self.intc)?;
-        Ok(self.fdt.property_array_u32("interrupts", &cells)?)
+        self.fdt.property_cells("interrupts", &cells)
     }
 
     /// A `fixed-clock` in the root node; its phandle.
     pub fn clock(&mut self, name: &str, hz: u32) -> Result<u32, FdtError> {
         let phandle = self.new_phandle();
-        let node = self.fdt.begin_node(name)?;
+        let node = self.fdt.begin_node(name);
         self.fdt.property_string("compatible", "fixed-clock")?;
         self.fdt.property_u32("#clock-cells", 0)?;
         self.fdt.property_u32("clock-frequency", hz)?;
         self.fdt.property_phandle(phandle)?;
-        self.fdt.end_node(node)?;
+        self.fdt.end_node(node);
         Ok(phandle)
     }
+}
+
+/// A node's name without its unit address.
+pub(super) fn stem<'a>(node: &Node<'a>) -> &'a str {
+    let name = node.name();
+    name.split_once('@').map_or(name, |(stem, _)| stem)
 }
 
 /// The name of the node that describes the console.

@@ -148,8 +148,8 @@ impl Space {
         })
     }
 
-    /// The lowest place in RAM, a multiple of `align` plus `offset`, with `size` bytes behind it.
-    /// Nothing is taken yet.
+    /// The lowest free place in RAM, a multiple of `align` plus `offset`, with `size` bytes behind
+    /// it.
     pub fn lowest_with_offset(
         &self,
         what: What,
@@ -157,10 +157,16 @@ impl Space {
         align: u64,
         offset: u64,
     ) -> Result<u64, PlanError> {
+        let used = self.used();
         self.ram
             .iter()
             .find_map(|region| {
-                let gpa = align_up(region.start, align)?.checked_add(offset)?;
+                let mut gpa = align_up(region.start, align)?.checked_add(offset)?;
+                for range in &used {
+                    if overlap(range, &(gpa..gpa.checked_add(size)?)) {
+                        gpa = align_up(range.end, align)?.checked_add(offset)?;
+                    }
+                }
                 (gpa.checked_add(size)? <= region.end).then_some(gpa)
             })
             .ok_or(PlanError::NoRoom { what, size })

@@ -81,6 +81,7 @@ pub fn inputs<'a>(kernel: &'a [u8], ram: &'a [Range<u64>]) -> Inputs<'a> {
         ram,
         kernel,
         kernel_addr: None,
+        bios: None,
         entry: None,
         ramdisk: None,
         ramdisk_addr: None,

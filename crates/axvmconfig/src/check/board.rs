@@ -46,6 +46,8 @@ pub struct BoardDevice {
     pub dma: bool,
     /// The hypervisor uses it.
     pub owned: bool,
+    /// The device tree says that it isn't to be used. It counts only as a neighbour of others.
+    pub disabled: bool,
 }
 
 /// The pages that hold `range`: start, size.
@@ -74,7 +76,8 @@ pub fn resolve_devices(config: &mut AxVMCrateConfig, board: &BoardFacts<'_>) -> 
             resolved.push(device);
             continue;
         };
-        let named = |d: &&BoardDevice| d.path == *path || d.alias.as_ref() == Some(path);
+        let named =
+            |d: &&BoardDevice| !d.disabled && (d.path == *path || d.alias.as_ref() == Some(path));
         let code = match board.devices.iter().find(named) {
             None => Code::NoSuchDevice,
             Some(found) if found.owned => Code::DeviceOwned,
@@ -228,6 +231,7 @@ fn device(
         false
     };
     let mut found: Option<&BoardDevice> = None;
+    let mut usable = false;
     for device in board.devices {
         if !device.registers.iter().any(|r| meet(range, pages(r))) {
             continue;
@@ -243,8 +247,9 @@ fn device(
             say(Code::DmaUnprotected);
         }
         found = Some(device);
+        usable |= !device.disabled;
     }
-    if found.is_none() && !known {
+    if !usable && !known {
         say(Code::NoSuchDevice);
     }
     if let Some(irq) = passed.irq_id {
