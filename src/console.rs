@@ -1,8 +1,9 @@
 //! The console: what guests and the hypervisor print goes to one UART, what is typed goes to one
 //! guest.
 //!
-//! Guests' output is taken from their UART models by one task, so that a slow line holds up nobody
-//! else; the log is written at once, by whoever logs.
+//! All output is staged in one ring that a task moves to the UART as fast as that takes it, so
+//! that a slow line holds up nobody. Guests' output waits in their UART models until there is
+//! room; a guest that prints more than the line carries sees its own UART full.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -16,15 +17,52 @@ use axhal::irq;
 use axtask::WaitQueue;
 use spin::Mutex;
 
-use crate::arch;
 use crate::task::{self, Machine, SCHEDULER};
+use crate::{arch, manager};
 
-/// Output is moved in pieces of this many bytes.
+/// Guests' output is taken in pieces of this many bytes.
 const PIECE: usize = 64;
+/// Room for staged output. A piece grows by its lines' names.
+const STAGED: usize = 4096;
+/// Guests' output is taken as long as so much room is left: for the log.
+const RESERVED: usize = 2048;
 /// Typed characters that wait for a guest. What is typed beyond waits in the UART.
 const INPUT: usize = 1024;
 /// No interrupt line.
 const NO_LINE: u32 = u32::MAX;
+/// How long to wait, at the end, for a UART that is full.
+const RETRY_NS: u64 = 1_000_000;
+
+/// Output on its way to the UART.
+struct Ring {
+    bytes: [u8; STAGED],
+    first: usize,
+    len: usize,
+}
+
+impl Ring {
+    fn room(&self) -> usize {
+        STAGED - self.len
+    }
+
+    /// A byte that finds no room is lost.
+    fn push(&mut self, byte: u8) {
+        let at = (self.first + self.len) % STAGED;
+        if let Some(place) = self.bytes.get_mut(at).filter(|_| self.len < STAGED) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.first).copied().filter(|_| self.len > 0)
+    }
+
+    fn pop(&mut self) {
+        self.first = (self.first + 1) % STAGED;
+        self.len = self.len.saturating_sub(1);
+    }
+}
 
 /// A guest's console.
 struct Port {
@@ -39,10 +77,13 @@ struct Switch {
     /// The VM whose output alone is shown, and that gets the input; `None`: all are shown, each
     /// line with its name.
     only: Option<String>,
-    /// All VMs' output is shown even if there is one VM only.
+    /// All VMs' output is shown with names even if there is one VM only.
     all: bool,
-    /// The port whose line stands unfinished on the console.
+    /// The VM whose line stands unfinished on the console.
     open_line: Option<usize>,
+    /// The port whose turn it is.
+    turn: usize,
+    out: Ring,
     /// What was typed and not taken yet.
     input: Vec<u8>,
 }
@@ -52,12 +93,20 @@ static SWITCH: Mutex<Switch> = Mutex::new(Switch {
     only: None,
     all: false,
     open_line: None,
+    turn: 0,
+    out: Ring {
+        bytes: [0; STAGED],
+        first: 0,
+        len: 0,
+    },
     input: Vec::new(),
 });
 
 /// There is something for the console's task.
 static WORK: AtomicBool = AtomicBool::new(false);
 static WAKE: WaitQueue<Machine> = WaitQueue::new();
+/// The task runs; before, the log is written at once.
+static RUNS: AtomicBool = AtomicBool::new(false);
 /// The UART's interrupt line, and whether it waits for the task.
 static LINE: AtomicU32 = AtomicU32::new(NO_LINE);
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -87,8 +136,9 @@ pub fn start(show: Show, line: Option<u32>) {
         }
         switch.input.reserve_exact(INPUT);
     }
-    if let Err(error) = task::spawn("console", run) {
-        log::error!("console: {error:?}");
+    match task::spawn("console", task::priority::SERVICE, run) {
+        Ok(_) => RUNS.store(true, Ordering::Release),
+        Err(error) => log::error!("console: {error:?}"),
     }
     let (Some(uart), Some(line)) = (uart(), line) else {
         return;
@@ -111,15 +161,14 @@ pub fn attach(vm: usize, name: &str, port: &Arc<dyn ConsolePort>) {
     });
 }
 
-/// The VM is gone: what it has printed is shown, then its console is forgotten.
+/// The VM is gone, and prints no more: what it has printed is shown, then its console is forgotten.
 pub fn detach(vm: usize) {
-    while move_output(Some(vm)) {}
+    drain();
     let mut switch = SWITCH.lock();
-    if let Some(index) = switch.ports.iter().position(|port| port.vm == vm) {
+    if switch.open_line == Some(vm) {
         end_line(&mut switch);
-        switch.ports.remove(index);
-        switch.open_line = None;
     }
+    switch.ports.retain(|port| port.vm != vm);
 }
 
 /// Whether interrupt line `line` is the console's. Its task does the rest.
@@ -154,87 +203,120 @@ impl ConsoleHook for Hook {
 fn run() {
     loop {
         WAKE.wait_until(&SCHEDULER, || WORK.swap(false, Ordering::Acquire));
-        while move_output(None) {
-            // Between pieces others may run.
-            irq::preemptible(|| {});
-        }
         take_input();
         feed_input();
+        let full = loop {
+            match step() {
+                Step::More => manager::pause(),
+                Step::Full => break true,
+                Step::Nothing => break false,
+            }
+        };
+        if let Some(uart) = uart() {
+            // A UART that is full says when it has room.
+            uart.set_tx_interrupt(full);
+        }
     }
 }
 
-/// Moves a piece of output of each shown VM (or of `only`) to the UART. `false`: there was none.
-fn move_output(only: Option<usize>) -> bool {
-    let mut any = false;
-    let count = SWITCH.lock().ports.len();
-    for index in 0..count {
-        let mut switch = SWITCH.lock();
-        let Some(port) = switch.ports.get(index) else {
-            break;
-        };
-        if only.is_some_and(|vm| vm != port.vm) {
-            continue;
+/// What a step of output has left.
+enum Step {
+    /// More to do.
+    More,
+    /// The UART is full.
+    Full,
+    /// Nothing.
+    Nothing,
+}
+
+/// Moves staged output to the UART, then stages a piece of the next VM that has some.
+fn step() -> Step {
+    let mut switch = SWITCH.lock();
+    let Some(uart) = uart() else {
+        return Step::Nothing;
+    };
+    while let Some(byte) = switch.out.peek() {
+        if !uart.try_putc(byte) {
+            return Step::Full;
         }
+        switch.out.pop();
+    }
+    let ports = switch.ports.len();
+    for _ in 0..ports {
+        switch.turn = (switch.turn + 1) % ports;
+        let turn = switch.turn;
+        let Some(port) = switch.ports.get(turn) else {
+            continue;
+        };
         let mut piece = [0; PIECE];
         let len = port.port.drain_output(&mut piece);
         let shown = switch.only.as_ref().is_none_or(|name| *name == port.name);
         if let Some(piece) = piece.get(..len).filter(|piece| !piece.is_empty()) {
-            any = true;
             if shown {
-                print(&mut switch, index, piece);
+                stage(&mut switch, turn, piece);
             }
+            return Step::More;
         }
     }
-    any
+    Step::Nothing
 }
 
-/// Prints what a guest sent; with several guests, each line with its name.
-fn print(switch: &mut Switch, index: usize, piece: &[u8]) {
-    let Some(uart) = uart() else { return };
+/// Stages what a guest sent; with several guests, each line with its name.
+fn stage(switch: &mut Switch, index: usize, piece: &[u8]) {
     let named = switch.only.is_none() && (switch.all || switch.ports.len() > 1);
-    if !named {
-        for &byte in piece {
-            put(uart, byte);
-        }
-        switch.open_line = (piece.last() != Some(&b'\n')).then_some(index);
+    let Switch {
+        ports,
+        out,
+        open_line,
+        ..
+    } = switch;
+    let Some(Port { vm, name, .. }) = ports.get(index) else {
         return;
-    }
+    };
     for &byte in piece {
-        if switch.open_line != Some(index) {
-            if byte == b'\r' {
+        if *open_line != Some(*vm) {
+            if named && byte == b'\r' {
                 continue;
             }
-            end_line(switch);
-            let name = switch
-                .ports
-                .get(index)
-                .map_or("", |port| port.name.as_str());
-            for &byte in [b"[", name.as_bytes(), b"] "].into_iter().flatten() {
-                put(uart, byte);
+            if open_line.is_some() {
+                out.push(b'\r');
+                out.push(b'\n');
             }
-            switch.open_line = Some(index);
+            if named && out.room() > RESERVED {
+                for &byte in [b"[", name.as_bytes(), b"] "].into_iter().flatten() {
+                    out.push(byte);
+                }
+            }
         }
-        put(uart, byte);
-        if byte == b'\n' {
-            switch.open_line = None;
-        }
+        out.push(byte);
+        *open_line = (byte != b'\n').then_some(*vm);
     }
 }
 
-/// The next thing printed begins a line.
+/// The next thing staged begins a line.
 fn end_line(switch: &mut Switch) {
-    if switch.open_line.take().is_some()
-        && let Some(uart) = uart()
-    {
-        put(uart, b'\r');
-        put(uart, b'\n');
+    if switch.open_line.take().is_some() {
+        switch.out.push(b'\r');
+        switch.out.push(b'\n');
     }
 }
 
-/// Writes a byte, waiting for room.
-fn put(uart: &Pl011, byte: u8) {
-    while !uart.try_putc(byte) {
-        core::hint::spin_loop();
+/// Waits until all that was printed has gone to the UART, or as much as was there at first.
+pub fn drain() {
+    // Each UART model holds 4 KiB.
+    let mut left = SWITCH.lock().ports.len() * (4096 / PIECE) + 1;
+    while left > 0 {
+        match step() {
+            Step::More => {
+                left -= 1;
+                manager::pause();
+            }
+            Step::Full => {
+                let timer = arch::timer();
+                SCHEDULER.sleep_until(timer.now() + timer.scale().to_ticks(RETRY_NS));
+            }
+            Step::Nothing => return,
+        }
     }
 }
 
@@ -282,21 +364,20 @@ fn feed_input() {
     }
 }
 
-/// Prints what guests have sent last.
-pub fn flush() {
-    while move_output(None) {}
-    end_line(&mut SWITCH.lock());
-}
-
 /// Writes the log.
 struct Log;
 
-/// Lines of the log, without an allocation; a longer one is cut.
-struct LineWriter<'a>(&'a Pl011);
+/// A line of the log, staged; what finds no room is lost.
+struct Staged<'a>(&'a mut Ring);
 
-impl Write for LineWriter<'_> {
+impl Write for Staged<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.emergency_write(text.as_bytes());
+        for byte in text.bytes() {
+            if byte == b'\n' {
+                self.0.push(b'\r');
+            }
+            self.0.push(byte);
+        }
         Ok(())
     }
 }
@@ -307,19 +388,24 @@ impl log::Log for Log {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        let Some(uart) = uart() else { return };
         if !self.enabled(record.metadata()) {
             return;
         }
-        let _masked = irq::MaskGuard::new();
-        let mut switch = SWITCH.lock();
-        end_line(&mut switch);
         let level = match record.level() {
             log::Level::Error => "error: ",
             log::Level::Warn => "warning: ",
             _ => "",
         };
-        let _ = writeln!(LineWriter(uart), "axhv: {level}{}", record.args());
+        if !RUNS.load(Ordering::Acquire) {
+            return axhal::console::write(format_args!("axhv: {level}{}\n", record.args()));
+        }
+        let _masked = irq::MaskGuard::new();
+        {
+            let mut switch = SWITCH.lock();
+            end_line(&mut switch);
+            let _ = writeln!(Staged(&mut switch.out), "axhv: {level}{}", record.args());
+        }
+        wake();
     }
 
     fn flush(&self) {}

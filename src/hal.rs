@@ -3,7 +3,7 @@
 use axaddrspace::{HostPhysAddr, HostVirtAddr};
 use axerrno::{AxError, AxResult};
 use axhal::{cpu, paging};
-use axvcpu::{Kick, Request};
+use axvcpu::Kick;
 use axvm::AxVMHal;
 
 use crate::{arch, memory, vm};
@@ -57,7 +57,7 @@ impl AxVMHal for Hal {
     fn inject_irq_to_vcpu(vm_id: usize, vcpu_id: usize, _irq: usize) -> AxResult {
         vm::with_running(vm_id, |running| {
             let sync = running.vm.vcpu_sync(vcpu_id).ok_or(AxError::NotFound)?;
-            match sync.request(Request::Interrupt) {
+            match sync.kick() {
                 Kick::None => {}
                 Kick::Interrupt(cpu) => arch::kick(cpu),
                 Kick::Wake => {

@@ -5,19 +5,19 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use axhal::{irq, power};
 use axtask::{CpuMask, TaskConfig, TaskName, WaitQueue};
 use axvcpu::GuestFault;
-use axvm::{AxVMConfig, StopCause, VmFault, VmStatus};
+use axvm::{AxVMConfig, StopCause, VmFault};
 use axvmconfig::bundle::Bundle;
 use axvmconfig::{Arch, AxVMCrateConfig, Severity};
 use spin::Mutex;
 
-use crate::task::{Machine, SCHEDULER, priority};
+use crate::task::{Machine, SCHEDULER, TaskOf, priority};
 use crate::vm::{self, Running, Vm};
-use crate::{board, console, interrupt, loader, vcpu};
+use crate::{arch, board, console, interrupt, loader, vcpu};
 
 /// The machine's final status: every VM ended well.
 const STATUS_OK: u8 = 0;
@@ -35,9 +35,19 @@ struct Guest {
     vm: Arc<Vm>,
     /// vCPU tasks that have left since it was told to stop.
     left: AtomicUsize,
-    /// Its tasks are to end.
+    /// How often it has been started again. vCPU tasks that have left wait for this to change...
+    lives: AtomicUsize,
+    /// ... or for this: they are to end.
     over: AtomicBool,
+    /// When it was started last, in ticks, and how many lives before were short.
+    started: AtomicU64,
+    short_lives: AtomicUsize,
 }
+
+/// A VM that restarts sooner than this after its start...
+const SHORT_LIFE_NS: u64 = 1_000_000_000;
+/// ... so many times in a row waits until that time has passed.
+const SHORT_LIVES: usize = 3;
 
 static GUESTS: Mutex<Vec<Arc<Guest>>> = Mutex::new(Vec::new());
 /// Somebody's last vCPU has left.
@@ -73,21 +83,46 @@ pub fn run(bundle: &'static [u8], stay: bool) {
         }
     }
     log::debug!("{}", crate::memory::usage());
-    while !GUESTS.lock().is_empty() {
-        WAKE.wait_until(&SCHEDULER, || EVENT.swap(false, Ordering::Acquire));
+    loop {
         let guests: Vec<_> = GUESTS.lock().clone();
+        let mut next = u64::MAX;
         for guest in guests {
-            if guest.left.load(Ordering::Acquire) == guest.vm.vcpu_list().len() {
-                status = status.max(ended(&bundle, &guest));
+            if guest.left.load(Ordering::Acquire) < guest.vm.vcpu_list().len() {
+                continue;
+            }
+            match wait_before_restart(&guest) {
+                Some(until) => next = next.min(until),
+                None => status = status.max(ended(&bundle, &guest)),
             }
         }
+        if GUESTS.lock().is_empty() {
+            break;
+        }
+        let event = || EVENT.swap(false, Ordering::Acquire);
+        WAKE.wait_until_deadline(&SCHEDULER, next, event);
     }
     idle(status, stay);
 }
 
+/// Until when a VM that wants to start again has to wait: a guest that does nothing but restart
+/// must not keep the hypervisor busy, nor its log.
+fn wait_before_restart(guest: &Guest) -> Option<u64> {
+    if guest.vm.cause() != Some(StopCause::Reset) {
+        return None;
+    }
+    let timer = arch::timer();
+    let short = timer.scale().to_ticks(SHORT_LIFE_NS);
+    let until = guest.started.load(Ordering::Relaxed).saturating_add(short);
+    if timer.now() >= until {
+        guest.short_lives.store(0, Ordering::Relaxed);
+        return None;
+    }
+    (guest.short_lives.load(Ordering::Relaxed) >= SHORT_LIVES).then_some(until)
+}
+
 /// No VM is left.
 fn idle(status: u8, stay: bool) {
-    console::flush();
+    console::drain();
     if stay {
         log::info!("no VM runs (when-idle=stay)");
         return;
@@ -160,70 +195,83 @@ fn report(file: &str, text: &str, found: &[axvmconfig::Diagnostic]) -> bool {
     errors
 }
 
-/// Builds a VM, loads it, and starts it.
+/// Builds a VM, loads it, and starts it. What was taken for it is given back on an error.
 fn create(bundle: &Bundle<'_>, toml: &str, config: AxVMCrateConfig) -> Result<(), Failure> {
     let config = AxVMConfig::from(config);
     if config.id() >= vm::MAX_VMS {
         return Err(Failure::Id(config.id()));
     }
     let vm = Vm::build(config).map_err(Failure::Build)?;
+    loader::load(&vm, bundle, toml).map_err(Failure::Load)?;
     if !interrupt::attach(&vm) {
         return Err(Failure::Lines);
     }
-    if let Err(error) = loader::load(&vm, bundle, toml) {
-        interrupt::detach(&vm);
-        return Err(Failure::Load(error));
-    }
-    if let Some(port) = vm.console() {
-        console::attach(vm.id(), vm.name(), port);
-    }
+    let tasks = spawn_vcpus(&vm).inspect_err(|_| interrupt::detach(&vm))?;
     let guest = Arc::new(Guest {
         id: vm.id(),
         name: vm.name().to_string(),
         toml: toml.to_string(),
         vm: vm.clone(),
         left: AtomicUsize::new(0),
+        lives: AtomicUsize::new(0),
         over: AtomicBool::new(false),
+        started: AtomicU64::new(arch::timer().now()),
+        short_lives: AtomicUsize::new(0),
     });
-    GUESTS.lock().push(guest.clone());
-    let tasks = spawn_vcpus(&vm)?;
-    vm::register(Running {
+    if !vm::register(Running {
         vm: vm.clone(),
         tasks,
-    });
+    }) {
+        return Err(Failure::Id(guest.id));
+    }
+    if let Some(port) = vm.console() {
+        console::attach(vm.id(), vm.name(), port);
+    }
     let ram: usize = vm.ram().map(|range| range.size()).sum();
+    let vcpus = vm.vcpu_list().len();
     log::info!(
-        "VM {} {}: {} vCPUs, {} MiB",
+        "VM {} {}: {vcpus} vCPUs, {} MiB",
         guest.id,
         guest.name,
-        vm.vcpu_list().len(),
         ram >> 20
     );
-    vm.boot().map_err(Failure::Boot)
+    GUESTS.lock().push(guest);
+    if let Err(error) = vm.boot() {
+        // It ends like any other, then.
+        log::error!("{toml}: {}", Failure::Boot(error));
+        vm.stop(StopCause::Fault(VmFault::Restart));
+    }
+    Ok(())
 }
 
-fn spawn_vcpus(vm: &Arc<Vm>) -> Result<Box<[crate::task::TaskOf]>, Failure> {
-    let mut tasks = Vec::new();
+/// Makes the vCPUs' tasks, which wait to be switched on. On an error there are none.
+fn spawn_vcpus(vm: &Arc<Vm>) -> Result<Box<[TaskOf]>, Failure> {
+    let mut tasks: Vec<TaskOf> = Vec::new();
     for vcpu in vm.vcpu_list() {
         let id = vcpu.id();
-        let mut name = TaskName::new(vm.name());
-        if vm.name().len() > 12 {
-            name = TaskName::new("vcpu");
-        }
+        let mask = vcpu.cpu_mask();
         let config = TaskConfig {
-            name,
-            priority: priority::VCPU,
-            affinity: vcpu
-                .cpu_mask()
-                .map_or(CpuMask::ALL, |mask| CpuMask::from_bits(mask as u64)),
+            name: TaskName::new(vm.name()),
+            priority: priority::WORK,
+            affinity: mask.map_or(CpuMask::ALL, |mask| CpuMask::from_bits(mask as u64)),
             data: vcpu::data(vm, id),
         };
-        let vm = vm.clone();
+        let own = vm.clone();
         let task = SCHEDULER.spawn(config, move || {
-            vcpu::main(&vm, id);
+            vcpu::main(&own, id);
             0
         });
-        tasks.push(task.map_err(Failure::Spawn)?);
+        match task {
+            Ok(task) => tasks.push(task),
+            Err(error) => {
+                vm.stop(StopCause::Requested);
+                for task in &tasks {
+                    task.unpark();
+                    task.join();
+                }
+                return Err(Failure::Spawn(error));
+            }
+        }
     }
     Ok(tasks.into())
 }
@@ -231,18 +279,19 @@ fn spawn_vcpus(vm: &Arc<Vm>) -> Result<Box<[crate::task::TaskOf]>, Failure> {
 /// A vCPU task has left its stopping VM. Returns when it is decided what becomes of the VM:
 /// `true`: it starts again; `false`: it is over, and so is the task.
 pub fn left(vm: &Arc<Vm>) -> bool {
-    let guest = GUESTS
-        .lock()
-        .iter()
-        .find(|guest| guest.id == vm.id())
-        .cloned();
-    let Some(guest) = guest else { return false };
+    let find = |guests: &Vec<Arc<Guest>>| guests.iter().find(|guest| guest.id == vm.id()).cloned();
+    let Some(guest) = find(&GUESTS.lock()) else {
+        return false;
+    };
+    let lives = guest.lives.load(Ordering::Acquire);
     guest.left.fetch_add(1, Ordering::AcqRel);
     EVENT.store(true, Ordering::Release);
     WAKE.notify_one();
-    let decided = || guest.over.load(Ordering::Acquire) || !vm.is_stopping();
-    STOPPED.wait_until(&SCHEDULER, decided);
-    !guest.over.load(Ordering::Acquire)
+    let over = || guest.over.load(Ordering::Acquire);
+    STOPPED.wait_until(&SCHEDULER, || {
+        over() || guest.lives.load(Ordering::Acquire) != lives
+    });
+    !over()
 }
 
 /// All vCPUs of a VM have left: it starts again, or its memory comes back. Returns its status.
@@ -250,29 +299,23 @@ fn ended(bundle: &Bundle<'_>, guest: &Arc<Guest>) -> u8 {
     let vm = &guest.vm;
     interrupt::detach(vm);
     vm.stopped();
-    let cause = vm.cause().unwrap_or(StopCause::Requested);
-    let (cause, restarted) = match cause {
-        StopCause::Reset => match restart(bundle, guest) {
-            Ok(()) => (cause, true),
+    let mut cause = vm.cause().unwrap_or(StopCause::Requested);
+    if cause == StopCause::Reset {
+        match restart(bundle, guest) {
+            Ok(()) => return STATUS_OK,
             Err(error) => {
-                log::error!("VM {}: restart: {error}", guest.name);
-                (StopCause::Fault(VmFault::Restart), false)
+                log::error!("VM {} {}: restart: {error}", guest.id, guest.name);
+                cause = StopCause::Fault(VmFault::Restart);
             }
-        },
-        cause => (cause, false),
-    };
-    if restarted {
-        return STATUS_OK;
+        }
     }
     console::detach(guest.id);
     log::info!("VM {} {} ended: {}", guest.id, guest.name, Cause(&cause));
     let running = vm::unregister(guest.id);
     guest.over.store(true, Ordering::Release);
     STOPPED.notify_all();
-    if let Some(running) = running {
-        for task in &running.tasks {
-            task.join();
-        }
+    for task in running.iter().flat_map(|running| running.tasks.iter()) {
+        task.join();
     }
     GUESTS.lock().retain(|other| other.id != guest.id);
     match cause {
@@ -281,21 +324,24 @@ fn ended(bundle: &Bundle<'_>, guest: &Arc<Guest>) -> u8 {
     }
 }
 
+/// Starts a stopped VM again. On an error it can only be ended.
 fn restart(bundle: &Bundle<'_>, guest: &Arc<Guest>) -> Result<(), Failure> {
     let vm = &guest.vm;
-    console::flush();
+    console::drain();
     log::info!("VM {} {} restarts", guest.id, guest.name);
-    guest.left.store(0, Ordering::Release);
     vm.reset().map_err(Failure::Boot)?;
     loader::load(vm, bundle, &guest.toml).map_err(Failure::Load)?;
-    debug_assert_eq!(vm.status(), VmStatus::Loaded);
     if !interrupt::attach(vm) {
         return Err(Failure::Lines);
     }
-    if let Err(error) = vm.boot() {
-        interrupt::detach(vm);
-        return Err(Failure::Boot(error));
-    }
+    guest.left.store(0, Ordering::Release);
+    guest.started.store(arch::timer().now(), Ordering::Relaxed);
+    guest.short_lives.fetch_add(1, Ordering::Relaxed);
+    vm.boot()
+        .inspect_err(|_| interrupt::detach(vm))
+        .map_err(Failure::Boot)?;
+    // The tasks look for orders to start when their VM has some.
+    guest.lives.fetch_add(1, Ordering::Release);
     STOPPED.notify_all();
     Ok(())
 }
@@ -315,8 +361,11 @@ impl fmt::Display for Failure {
         match self {
             Self::Id(id) => write!(f, "VM id {id}: ids are below {}", vm::MAX_VMS),
             Self::Build(error) => write!(f, "{error}"),
-            Self::Lines => write!(f, "a passed-through interrupt is another VM's, or not there"),
-            Self::Load(error) => write!(f, "{error:x?}"),
+            Self::Lines => write!(
+                f,
+                "a passed-through interrupt is another VM's, or not there"
+            ),
+            Self::Load(error) => write!(f, "{error}"),
             Self::Spawn(error) => write!(f, "no task: {error:?}"),
             Self::Boot(error) => write!(f, "{error:?}"),
         }
@@ -347,7 +396,10 @@ impl fmt::Display for Cause<'_> {
                     )
                 }
                 GuestFault::NoHandler { pc } => {
-                    write!(f, "fault: vCPU {vcpu}: no exception handler can be fetched, pc {pc:#x}")
+                    write!(
+                        f,
+                        "fault: vCPU {vcpu}: no exception handler can be fetched, pc {pc:#x}"
+                    )
                 }
                 GuestFault::HardwareError { syndrome, pc } => {
                     write!(

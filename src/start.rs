@@ -5,7 +5,7 @@ use axhal::machine::cmdline::{self, ConsoleChoice, WhenIdle};
 use axhal::{cpu, power};
 
 use crate::console::Show;
-use crate::task::{self, Data, SCHEDULER};
+use crate::task::{self, Data, SCHEDULER, priority};
 use crate::{arch, board, console, interrupt, manager, memory};
 
 // The boot bundle of the build, or nothing.
@@ -62,7 +62,9 @@ fn main(info: &'static BootInfo) -> ! {
             &[]
         }
     };
-    if let Err(error) = task::spawn("manager", move || manager::run(bundle, stay)) {
+    if let Err(error) = task::spawn("manager", priority::WORK, move || {
+        manager::run(bundle, stay)
+    }) {
         log::error!("no task: {error:?}");
         power::off(power::STATUS_NOT_BOOTED)
     }

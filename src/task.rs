@@ -10,12 +10,12 @@ use crate::{arch, memory};
 /// Pages of a task's stack.
 const STACK_PAGES: usize = 8;
 
-/// Priorities of the hypervisor's own tasks and of vCPUs. Console and manager come first: they
-/// do little and wait for events.
+/// Priorities.
 pub mod priority {
-    /// vCPUs.
-    pub const VCPU: u8 = 4;
-    /// The console and the VM manager.
+    /// vCPUs, and the hypervisor's long work: loading and clearing VMs takes turns with running
+    /// them.
+    pub const WORK: u8 = 4;
+    /// What does little and waits for events: the console.
     pub const SERVICE: u8 = 8;
 }
 
@@ -110,14 +110,15 @@ unsafe impl Platform for Machine {
     }
 }
 
-/// Starts a service of the hypervisor on any CPU.
+/// Starts a task of the hypervisor on any CPU.
 pub fn spawn(
     name: &str,
+    priority: u8,
     start: impl FnOnce() + Send + 'static,
 ) -> Result<TaskOf, axtask::SpawnError> {
     let config = TaskConfig {
         name: TaskName::new(name),
-        priority: priority::SERVICE,
+        priority,
         affinity: CpuMask::ALL,
         data: Data::default(),
     };

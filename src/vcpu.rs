@@ -131,12 +131,10 @@ fn run(vm: &Arc<Vm>, id: usize) -> AxResult {
                 }
                 return Ok(());
             }
-            AxVCpuExitReason::CpuSuspend { entry_point, arg } => {
-                sleep(vm, id, None);
+            AxVCpuExitReason::CacheFlushAll => {
                 with_own(VCpuTask::put_away);
-                vm.with_vcpu(id, |vcpu| vcpu.set_entry(entry_point, arg as usize))??;
+                vm.clean_ram(manager::pause);
             }
-            AxVCpuExitReason::CacheFlushAll => vm.clean_ram(manager::pause),
             AxVCpuExitReason::SystemDown => vm.stop(StopCause::PoweredOff),
             AxVCpuExitReason::SystemReset => vm.stop(StopCause::Reset),
             AxVCpuExitReason::SendIPI { targets } => {

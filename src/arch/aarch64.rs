@@ -68,7 +68,10 @@ impl fmt::Display for ArchError {
             Self::Gic(error) => write!(f, "interrupt controller: {error:?}"),
             Self::Counter(error) => write!(f, "system counter: {error:?}"),
             Self::NoMaintenanceInterrupt => {
-                write!(f, "the interrupt controller can't serve guests: its node has no `interrupts`")
+                write!(
+                    f,
+                    "the interrupt controller can't serve guests: its node has no `interrupts`"
+                )
             }
             Self::Stage2(error) => write!(f, "stage-2 translation: {error:?}"),
             Self::NoMemory => write!(f, "no memory"),
@@ -211,9 +214,8 @@ pub fn classify(intid: u32) -> Event {
     if intid == VIRTUAL_TIMER.load(Ordering::Relaxed)
         || intid == PHYSICAL_TIMER.load(Ordering::Relaxed)
     {
-        // A guest's timer that fires while its vCPU is not loaded can only be a leftover: it is
-        // stopped at switch-out. Its level, if it is still there, comes back.
-        gicv3::deactivate(intid);
+        // A guest's timer while no vCPU is loaded here: it stays active, so that it can't fire
+        // again before the next load says what it is.
         return Event::Kick;
     }
     if intid == HYPERVISOR_TIMER.load(Ordering::Relaxed) {

@@ -9,4 +9,5 @@ pub use aarch32::{advance_itstate, condition_holds, step_over};
 pub use load_store::{Base, Decoded, Extend, LoadStore, Offset, Transfer, Unsupported, load_store};
 pub use syndrome::{
     DataAbort, SysAccess, Wait, WaitKind, class, exception_class, immediate, instruction_length,
+    wfit_register,
 };

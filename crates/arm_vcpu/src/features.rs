@@ -53,6 +53,8 @@ pub struct Features {
     pub fgt: bool,
     /// FEAT_RAS: HCR_EL2.TERR.
     pub ras: bool,
+    /// FEAT_MPAM: MPAM2_EL2 traps EL0's and EL1's partition ids.
+    pub mpam: bool,
     /// FEAT_LOR: HCR_EL2.TLOR.
     pub lor: bool,
     /// FEAT_WFxT: WFET and WFIT.
@@ -89,6 +91,7 @@ impl Features {
             sme: field(id.pfr1, 24) != 0,
             fgt: field(id.mmfr0, 56) != 0,
             ras: field(id.pfr0, 28) != 0,
+            mpam: field(id.pfr0, 40) | field(id.pfr1, 16) != 0,
             lor: field(id.mmfr1, 16) != 0,
             wfxt: field(id.isar2, 0) >= 2,
             // 0xf: a PMU that is not the architecture's.
@@ -157,6 +160,8 @@ pub mod hcr {
     pub const TACR: u64 = 1 << 21;
     /// Set/way cache maintenance traps.
     pub const TSW: u64 = 1 << 22;
+    /// Writes of EL1's translation registers trap.
+    pub const TVM: u64 = 1 << 26;
     /// EL1 is AArch64.
     pub const RW: u64 = 1 << 31;
     /// LORegion registers trap.

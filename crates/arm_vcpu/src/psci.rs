@@ -61,15 +61,8 @@ pub enum Call {
     },
     /// CPU_OFF.
     CpuOff,
-    /// CPU_SUSPEND to a standby state: wait like WFI, then return SUCCESS.
-    Standby,
-    /// CPU_SUSPEND to a power-down state.
-    PowerDown {
-        /// Where it resumes.
-        entry: u64,
-        /// Its X0 there.
-        context: u64,
-    },
+    /// CPU_SUSPEND: wait like WFI, then return SUCCESS.
+    Suspend,
     /// SYSTEM_OFF.
     SystemOff,
     /// SYSTEM_RESET.
@@ -121,23 +114,20 @@ fn decode_sized(function: u32, x: [u64; 4]) -> Call {
         // INVALID_PARAMETERS.
         id::AFFINITY_INFO if a & !AFFINITY_BITS == 0 && b == 0 => Call::AffinityInfo(a),
         id::CPU_ON | id::AFFINITY_INFO => Call::Done(ret::INVALID_PARAMETERS),
-        id::CPU_SUSPEND => suspend(a, b, c),
+        id::CPU_SUSPEND => suspend(a),
         _ => Call::Done(ret::NOT_SUPPORTED),
     }
 }
 
 /// CPU_SUSPEND: the original format of `power_state` (5.4.2.1): bits 25:24 power level, bit 16
-/// state type, bits 15:0 state id; the others are reserved.
-fn suspend(power_state: u64, entry: u64, context: u64) -> Call {
-    const LEVEL: u64 = 0x300_0000;
-    const POWER_DOWN: u64 = 1 << 16;
-    const STATE_ID: u64 = 0xffff;
-    if power_state & !(LEVEL | POWER_DOWN | STATE_ID) != 0 {
+/// state type, bits 15:0 state id; the others are reserved. A request for a power-down state may
+/// be answered with a standby state (5.1.2): the call then returns SUCCESS after the wake-up.
+fn suspend(power_state: u64) -> Call {
+    const KNOWN: u64 = 0x300_0000 | 1 << 16 | 0xffff;
+    if power_state & !KNOWN != 0 {
         Call::Done(ret::INVALID_PARAMETERS)
-    } else if power_state & POWER_DOWN == 0 {
-        Call::Standby
     } else {
-        Call::PowerDown { entry, context }
+        Call::Suspend
     }
 }
 

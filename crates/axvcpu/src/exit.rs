@@ -140,14 +140,6 @@ pub enum AxVCpuExitReason {
     },
     /// This vCPU switches itself off.
     CpuDown,
-    /// This vCPU loses its state and waits; it resumes at an address (PSCI CPU_SUSPEND's
-    /// power-down states, SBI non-retentive suspend).
-    CpuSuspend {
-        /// Where it resumes.
-        entry_point: GuestPhysAddr,
-        /// What it finds in its first argument register.
-        arg: u64,
-    },
     /// The guest maintains caches by set and way, which reaches this CPU's caches only: all RAM of
     /// the VM is to be cleaned and invalidated by address instead.
     CacheFlushAll,

@@ -7,9 +7,9 @@
 //! is lost. `tests/loom.rs` runs this very code under loom.
 
 #[cfg(not(loom))]
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
 #[cfg(loom)]
-use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
+use loom::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
 
 /// Where a vCPU is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,14 +74,19 @@ pub enum Kick {
 }
 
 /// What is known of a vCPU outside its task. All of it is atomic: any CPU may look and kick at any
-/// time; `mode`, `cpu` and `take_requests` are written by the vCPU's own task only.
+/// time; only the vCPU's own task moves it and takes requests.
 #[derive(Debug)]
 pub struct VCpuSync {
-    mode: AtomicU8,
+    /// A [`Mode`] in the low bits, above it the physical CPU it entered on last: one word, so that
+    /// who sees it in the guest sees where.
+    place: AtomicU32,
     power: AtomicU8,
-    cpu: AtomicUsize,
     requests: AtomicU32,
 }
+
+/// Bits of the mode in `place`.
+const MODE_BITS: u32 = 2;
+const MODE_MASK: u32 = (1 << MODE_BITS) - 1;
 
 impl Default for VCpuSync {
     fn default() -> Self {
@@ -93,9 +98,8 @@ impl VCpuSync {
     /// Outside the guest, off, no requests.
     pub fn new() -> Self {
         Self {
-            mode: AtomicU8::new(Mode::Outside as u8),
+            place: AtomicU32::new(Mode::Outside as u32),
             power: AtomicU8::new(PowerState::Off as u8),
-            cpu: AtomicUsize::new(0),
             requests: AtomicU32::new(0),
         }
     }
@@ -104,27 +108,27 @@ impl VCpuSync {
     /// request is there, and the guest must not be entered.
     #[inline]
     pub fn enter(&self, cpu: usize) -> bool {
-        self.cpu.store(cpu, Ordering::Relaxed);
-        self.publish(Mode::InGuest)
+        self.publish(Mode::InGuest as u32 | (cpu as u32) << MODE_BITS)
     }
 
     /// Own task: about to sleep. `false` means a request is there, and it must not.
     #[inline]
     pub fn block(&self) -> bool {
-        self.publish(Mode::Blocked)
+        self.publish(Mode::Blocked as u32 | (self.cpu() as u32) << MODE_BITS)
     }
 
     /// Own task: back in the hypervisor.
     #[inline]
     pub fn leave(&self) {
+        let place = Mode::Outside as u32 | (self.cpu() as u32) << MODE_BITS;
         // Release: whoever sees it outside sees what the guest's exit left behind.
-        self.mode.store(Mode::Outside as u8, Ordering::Release);
+        self.place.store(place, Ordering::Release);
     }
 
     #[inline]
-    fn publish(&self, mode: Mode) -> bool {
+    fn publish(&self, place: u32) -> bool {
         // Relaxed is enough in front of the fence: see the module's text.
-        self.mode.store(mode as u8, Ordering::Relaxed);
+        self.place.store(place, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         if self.requests.load(Ordering::Relaxed) == 0 {
             return true;
@@ -137,10 +141,17 @@ impl VCpuSync {
     #[inline]
     pub fn request(&self, request: Request) -> Kick {
         self.requests.fetch_or(request as u32, Ordering::Release);
+        self.kick()
+    }
+
+    /// Any CPU that left a request before: what must be done so that the vCPU sees it soon.
+    #[inline]
+    pub fn kick(&self) -> Kick {
         fence(Ordering::SeqCst);
-        match self.mode() {
+        let place = self.place.load(Ordering::Relaxed);
+        match mode_of(place) {
             Mode::Outside => Kick::None,
-            Mode::InGuest => Kick::Interrupt(self.cpu.load(Ordering::Relaxed)),
+            Mode::InGuest => Kick::Interrupt((place >> MODE_BITS) as usize),
             Mode::Blocked => Kick::Wake,
         }
     }
@@ -177,17 +188,13 @@ impl VCpuSync {
     /// Where the vCPU is: a hint to everybody but its own task.
     #[inline]
     pub fn mode(&self) -> Mode {
-        match self.mode.load(Ordering::Relaxed) {
-            0 => Mode::Outside,
-            1 => Mode::InGuest,
-            _ => Mode::Blocked,
-        }
+        mode_of(self.place.load(Ordering::Relaxed))
     }
 
     /// The physical CPU it entered on last: a hint.
     #[inline]
     pub fn cpu(&self) -> usize {
-        self.cpu.load(Ordering::Relaxed)
+        (self.place.load(Ordering::Relaxed) >> MODE_BITS) as usize
     }
 
     /// What the guest may be told of its power.
@@ -219,5 +226,14 @@ impl VCpuSync {
                 found if found == PowerState::OnPending as u8 => PowerOnError::Pending,
                 _ => PowerOnError::AlreadyOn,
             })
+    }
+}
+
+#[inline]
+fn mode_of(place: u32) -> Mode {
+    match place & MODE_MASK {
+        0 => Mode::Outside,
+        1 => Mode::InGuest,
+        _ => Mode::Blocked,
     }
 }

@@ -38,6 +38,23 @@ fn no_wake_up_is_lost_at_block() {
     });
 }
 
+/// A vCPU that ran on CPU 1 enters on CPU 2: the kick goes there, or the vCPU sees the request.
+#[test]
+fn a_kick_goes_to_the_cpu_it_entered_on() {
+    loom::model(|| {
+        let sync = Arc::new(VCpuSync::new());
+        assert!(sync.enter(1));
+        sync.leave();
+        let kicker = {
+            let sync = sync.clone();
+            thread::spawn(move || sync.request(Request::Stop))
+        };
+        let entered = sync.enter(2);
+        let kick = kicker.join().unwrap();
+        assert!(!entered || kick == Kick::Interrupt(2), "{kick:?}");
+    });
+}
+
 /// Two CPUs switch a vCPU on at once: one of them wins.
 #[test]
 fn one_caller_powers_on() {

@@ -33,7 +33,7 @@ pub trait AxVMHal: Sized + 'static {
     /// The CPU a vCPU entered its guest on last: a hint, old by the time it is looked at.
     fn vcpu_resides_on(vm_id: usize, vcpu_id: usize) -> AxResult<usize>;
 
-    /// Interrupt `irq` is recorded for this vCPU in its VM's model: makes the vCPU look, by
-    /// interrupting the CPU it runs on or waking its task.
+    /// Interrupt `irq` is recorded for this vCPU in its VM's model, or another request in its
+    /// request bits: makes the vCPU look, by interrupting the CPU it runs on or waking its task.
     fn inject_irq_to_vcpu(vm_id: usize, vcpu_id: usize, irq: usize) -> AxResult;
 }

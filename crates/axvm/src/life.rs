@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
-use axaddrspace::{GuestPhysAddr, GuestPhysRange};
+use axaddrspace::{GuestPhysAddr, GuestPhysRange, PagingHandler};
 use axerrno::AxResult;
 use axvcpu::{ArchVm, AxArchVCpu, Kick, PowerOnError, PowerState, Request};
 
@@ -156,6 +156,9 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
     pub fn reset(&self) -> AxResult {
         self.step(VmStatus::Stopped, VmStatus::Created)?;
         *self.cause.lock() = None;
+        // What the old life left in TLBs and instruction caches has the same VMID.
+        let vmid = self.memory.space.lock().vmid();
+        H::PagingHandler::flush_stage2(vmid, None);
         for (vcpu, sync) in self.vcpus.iter().zip(self.sync.iter()) {
             vcpu.take_start();
             sync.take_requests();
@@ -167,9 +170,13 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
     }
 
     /// Makes guest RAM coherent with what its caches-off observers see: set/way maintenance of the
-    /// guest, by address. `pause` is called between pieces.
-    pub fn clean_ram(&self, pause: impl FnMut()) {
-        self.memory.clean(pause);
+    /// guest, by address. `pause` is called between pieces, with no vCPU of the VM bound here. Ends
+    /// early if the VM stops.
+    pub fn clean_ram(&self, mut pause: impl FnMut()) {
+        self.memory.clean(|| {
+            pause();
+            !self.is_stopping()
+        });
     }
 
     /// Interrupts are recorded for a vCPU in the VM's model: it is to look.
@@ -189,7 +196,6 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
             return;
         };
         if sync.request(request) != Kick::None {
-            // Records an interrupt besides, which is harmless: there is nothing to find.
             let _ = H::inject_irq_to_vcpu(self.id(), id, 0);
         }
     }

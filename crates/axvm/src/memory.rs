@@ -195,14 +195,17 @@ impl<H: AxVMHal, F: TableFormat> VmMemory<H, F> {
         Ok(())
     }
 
-    /// Cleans and invalidates all RAM to the point of coherency, piece by piece.
-    pub fn clean(&self, mut pause: impl FnMut()) {
+    /// Cleans and invalidates all RAM to the point of coherency, piece by piece, as long as `go_on`
+    /// says so between them.
+    pub fn clean(&self, mut go_on: impl FnMut() -> bool) {
         for piece in &self.pieces {
             let mut done = 0;
             while done < piece.size {
                 let len = PIECE.min(piece.size - done);
                 H::PagingHandler::clean_to_poc(piece.hpa + done, len);
-                pause();
+                if !go_on() {
+                    return;
+                }
                 done += len;
             }
         }

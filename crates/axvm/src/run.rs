@@ -67,7 +67,13 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
         };
         let mapping = self.memory.space.lock().translate(addr);
         match mapping {
-            Some(mapping) if mapping.flags.contains(needed) => None,
+            // Nothing but data accesses is allowed on devices, no table walks (HCR_EL2.PTW).
+            Some(mapping)
+                if mapping.flags.contains(needed)
+                    && !mapping.flags.contains(MappingFlags::DEVICE) =>
+            {
+                None
+            }
             _ => Some(Err(BusFault)),
         }
     }

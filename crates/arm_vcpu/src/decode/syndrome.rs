@@ -139,6 +139,11 @@ impl DataAbort {
     pub const fn is_stage2_fault(&self) -> bool {
         self.status & 0x30 == 0
     }
+
+    /// Whether what is mapped does not allow the access (DFSC 0b0011xx).
+    pub const fn is_permission_fault(&self) -> bool {
+        self.status & 0x3c == 0x0c
+    }
 }
 
 /// Which instruction waits (TI).
@@ -180,6 +185,16 @@ impl Wait {
             None
         };
         Self { kind, limit_reg }
+    }
+}
+
+/// The limit's register if this A64 instruction is WFIT (C6.2.388).
+pub const fn wfit_register(word: u32) -> Option<usize> {
+    const WFIT: u32 = 0xd503_1020;
+    if word & !0x1f == WFIT {
+        Some((word & 0x1f) as usize)
+    } else {
+        None
     }
 }
 

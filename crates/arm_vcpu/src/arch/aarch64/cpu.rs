@@ -133,6 +133,15 @@ pub fn init_cpu(idle_vttbr: u64) -> Result<(), AddrSpaceError> {
         write!("S3_4_C3_C1_4", 0);
         write!("S3_4_C3_C1_5", 0);
     }
+    if features.mpam {
+        // MPAM2_EL2.{TRAPMPAM0EL1, TRAPMPAM1EL1}: partition ids are hidden and not switched. (DDI
+        // 0598.) MPAMHCR_EL2 exists where MPAMIDR_EL1.HAS_HCR says so.
+        const HAS_HCR: u64 = 1 << 17;
+        write!("S3_4_C10_C5_0", 3 << 48);
+        if read!("S3_0_C10_C4_4") & HAS_HCR != 0 {
+            write!("S3_4_C10_C4_0", 1 << 31);
+        }
+    }
     // Debug exceptions need the OS lock open; the guest's own lock is shadowed.
     write!("OSLAR_EL1", 0);
     super::debug::clear();

@@ -9,8 +9,8 @@ use super::switch::Frame;
 use super::vcpu::ArmVCpu;
 use super::{sysreg, translate, undecoded};
 use crate::decode::{
-    DataAbort, Wait, WaitKind, class, condition_holds, exception_class, immediate,
-    instruction_length, step_over,
+    DataAbort, Wait, class, condition_holds, exception_class, immediate, instruction_length,
+    step_over, wfit_register,
 };
 use crate::mmio::{BusAccess, Fault, Registers};
 use crate::{ArmHost, inject, psci};
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn on_sync<H: ArmHost>(frame: *mut Frame) -> bool {
     }
 }
 
-/// SErrors taken from the guest: attributed to it, by AMO being set only while it runs.
+/// SErrors taken from the guest are attributed to it: it runs, or was the last to.
 ///
 /// # Safety
 /// As [`on_sync`].
@@ -92,7 +92,11 @@ impl<H: ArmHost> ArmVCpu<H> {
     #[inline]
     fn call(&mut self, esr: u64) -> bool {
         if immediate(esr) != 0 {
-            // DEN 0028F, 2.9: a non-zero immediate is reserved.
+            // DEN 0028F, 2.9: a non-zero immediate is reserved. The exception's address is the
+            // instruction's own; that of an HVC is already the next one's (D1.3.4).
+            if exception_class(esr) == class::HVC64 {
+                write!("ELR_EL2", read!("ELR_EL2").wrapping_sub(4));
+            }
             return self.undefined();
         }
         let [x0, x1, x2, x3, ..] = self.frame.x;
@@ -133,14 +137,10 @@ impl<H: ArmHost> ArmVCpu<H> {
                 arg: context,
             },
             Call::CpuOff => AxVCpuExitReason::CpuDown,
-            Call::Standby => {
+            Call::Suspend => {
                 self.frame.set_gpr(0, psci::ret::SUCCESS);
                 return self.wait_for_interrupt(None);
             }
-            Call::PowerDown { entry, context } => AxVCpuExitReason::CpuSuspend {
-                entry_point: GuestPhysAddr::from_usize(entry as usize),
-                arg: context,
-            },
             Call::SystemOff => AxVCpuExitReason::SystemDown,
             Call::SystemReset => AxVCpuExitReason::SystemReset,
         };
@@ -190,20 +190,31 @@ impl<H: ArmHost> ArmVCpu<H> {
 
     /// WFI or WFIT. (WFE and WFET do not trap.)
     fn wfx(&mut self, esr: u64) -> bool {
+        let limit_reg = self.wait_limit(esr);
         self.skip(esr);
-        let wait = Wait::new(esr);
-        match wait.kind {
-            WaitKind::Wfi => self.wait_for_interrupt(None),
-            WaitKind::Wfit => {
-                // The limit is by the guest's own counter; a syndrome without its register ends
-                // the wait at once, as WFIT may.
-                let limit = wait
-                    .limit_reg
-                    .map(|reg| self.frame.gpr(reg).wrapping_add(self.vm.cntvoff()));
-                self.wait_for_interrupt(Some(limit.unwrap_or(0)))
+        match limit_reg {
+            // The limit is by the guest's own counter.
+            Some(reg) => {
+                let limit = self.frame.gpr(reg).wrapping_add(self.vm.cntvoff());
+                self.wait_for_interrupt(Some(limit))
             }
-            WaitKind::Wfe | WaitKind::Wfet => true,
+            None => self.wait_for_interrupt(None),
         }
+    }
+
+    /// The register with the limit of a WFIT. QEMU (10.0) reports WFIT as WFI, so where WFIT
+    /// exists, the instruction says what it is unless the syndrome does.
+    fn wait_limit(&self, esr: u64) -> Option<usize> {
+        let wait = Wait::new(esr);
+        if wait.limit_reg.is_some() || !self.features.wfxt {
+            return wait.limit_reg;
+        }
+        let mut word = [0; 4];
+        let fetch = translate::fetch_ipa(read!("ELR_EL2"))?;
+        if !self.vm.memory.read(fetch, &mut word) {
+            return None;
+        }
+        wfit_register(u32::from_le_bytes(word))
     }
 
     /// Waits until an interrupt is signalled, a timer fires or the limit (in host ticks) passes.
@@ -341,6 +352,12 @@ impl<H: ArmHost> ArmVCpu<H> {
     /// The guest's own translation tables lie where there is no memory.
     fn walk_fault(&mut self, esr: u64, far: u64, ipa: GuestPhysAddr) -> bool {
         let level = translate::walk_level(self.vm.memory.as_ref(), far, ipa);
+        // A walk that may read is refused only for updating the access flag or the dirty state.
+        let access = if DataAbort::new(esr).is_permission_fault() {
+            AccessFlags::Write
+        } else {
+            AccessFlags::Read
+        };
         self.page_fault(
             Fault {
                 esr,
@@ -348,7 +365,7 @@ impl<H: ArmHost> ArmVCpu<H> {
                 walk_level: Some(level),
             },
             ipa,
-            AccessFlags::Read,
+            access,
         )
     }
 

@@ -3,6 +3,7 @@
 use arm_vgic::{Notify, SgiRegister, Wanted};
 use axvcpu::AxVCpuExitReason;
 
+use super::regs::{read, write};
 use super::vcpu::ArmVCpu;
 use super::{cpu, debug};
 use crate::ArmHost;
@@ -43,8 +44,12 @@ impl<H: ArmHost> ArmVCpu<H> {
     }
 
     fn other_register(&mut self, esr: u64, access: SysAccess) -> bool {
-        let SysAccess { reg, rt, read } = access;
-        match (reg, read) {
+        let SysAccess {
+            reg,
+            rt,
+            read: is_read,
+        } = access;
+        match (reg, is_read) {
             (ICC_SGI0R, false) => return self.send_sgi(esr, rt, SgiRegister::Sgi0r),
             (ICC_ASGI1R, false) => return self.send_sgi(esr, rt, SgiRegister::Asgi1r),
             (ICC_DIR, false) => {
@@ -58,7 +63,11 @@ impl<H: ArmHost> ArmVCpu<H> {
             }
             _ => {}
         }
-        match answer(reg, read) {
+        if self.caches_cleaned && !is_read && self.write_translation_register(reg, rt) {
+            self.skip(esr);
+            return self.caches_switched();
+        }
+        match answer(reg, is_read) {
             Answer::Id => {
                 let value = cpu::guest_ids().get(reg.crm, reg.op2);
                 self.frame.set_gpr(rt, value);
@@ -67,15 +76,71 @@ impl<H: ArmHost> ArmVCpu<H> {
             Answer::Ignore => {}
             Answer::SetWay => {
                 self.skip(esr);
-                // With write-back forced by stage 2, set/way maintenance has nothing to make
-                // visible: nobody reads guest RAM around the caches.
-                return self.features.fwb || self.leave(AxVCpuExitReason::CacheFlushAll);
+                return self.set_way();
             }
             Answer::Debug => return self.debug_register(esr, access),
             Answer::Undefined => return self.undefined(),
         }
         self.skip(esr);
         true
+    }
+
+    /// Maintenance by set and way, which guests do around switching their caches off or on. It is
+    /// done by address for all RAM, once: the rest of the guest's loop over sets and ways has
+    /// nothing left to do until it switches its caches.
+    fn set_way(&mut self) -> bool {
+        // With write-back forced by stage 2 nobody reads guest RAM around the caches.
+        if self.features.fwb || self.caches_cleaned {
+            return true;
+        }
+        self.caches_cleaned = true;
+        write!("HCR_EL2", self.hcr());
+        self.leave(AxVCpuExitReason::CacheFlushAll)
+    }
+
+    /// Does a write that HCR_EL2.TVM trapped; `false` if it is another register's.
+    fn write_translation_register(&mut self, reg: SysReg, rt: usize) -> bool {
+        let value = self.frame.gpr(rt);
+        let SysReg {
+            op0: 3,
+            op1: 0,
+            crn,
+            crm,
+            op2,
+        } = reg
+        else {
+            return false;
+        };
+        match (crn, crm, op2) {
+            (1, 0, 0) => {
+                const CACHES: u64 = 1 << 2 | 1 << 12;
+                // The next set/way loop belongs to the next switch.
+                self.caches_cleaned = (read!("SCTLR_EL1") ^ value) & CACHES == 0;
+                write!("SCTLR_EL1", value);
+            }
+            (2, 0, 0) => write!("TTBR0_EL1", value),
+            (2, 0, 1) => write!("TTBR1_EL1", value),
+            (2, 0, 2) => write!("TCR_EL1", value),
+            (5, 1, 0) => write!("AFSR0_EL1", value),
+            (5, 1, 1) => write!("AFSR1_EL1", value),
+            (5, 2, 0) => write!("ESR_EL1", value),
+            (6, 0, 0) => write!("FAR_EL1", value),
+            (10, 2, 0) => write!("MAIR_EL1", value),
+            (10, 3, 0) => write!("AMAIR_EL1", value),
+            (13, 0, 1) => write!("CONTEXTIDR_EL1", value),
+            _ => return false,
+        }
+        true
+    }
+
+    /// After a write of a translation register: the caches may just have been switched, and what
+    /// was written before is then to be seen on the other side.
+    fn caches_switched(&mut self) -> bool {
+        if self.caches_cleaned {
+            return true;
+        }
+        write!("HCR_EL2", self.hcr());
+        self.leave(AxVCpuExitReason::CacheFlushAll)
     }
 
     fn debug_register(&mut self, esr: u64, access: SysAccess) -> bool {

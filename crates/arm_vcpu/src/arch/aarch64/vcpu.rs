@@ -15,7 +15,7 @@ use super::switch::{self, Frame};
 use super::{cpu, debug, exit, irq};
 use crate::debug::DebugState;
 use crate::decode::{class, exception_class};
-use crate::features::Features;
+use crate::features::{Features, hcr};
 use crate::mmio::{PendingMmio, Registers};
 use crate::vm::Gic;
 use crate::{ArmHost, ArmVm, inject, psci};
@@ -42,6 +42,9 @@ pub struct ArmVCpu<H: ArmHost> {
     pub(super) debug: DebugState,
     /// The access the last exit reported, until it is answered.
     pub(super) mmio: PendingMmio,
+    /// The guest has maintained its caches by set and way since it switched them on or off last;
+    /// all RAM has been cleaned for it, and the next switch is waited for.
+    pub(super) caches_cleaned: bool,
     /// Why it can't go on, if it can't.
     stuck: Option<GuestFault>,
     _host: PhantomData<H>,
@@ -88,11 +91,17 @@ impl<H: ArmHost> ArmVCpu<H> {
         let Some(sync) = self.vm.sync.get(self.id) else {
             return;
         };
+        if !sync.has_requests() {
+            return;
+        }
+        // Taken also where there is no interrupt controller that would look at them.
+        let fold = sync.take_request(Request::Fold);
+        let interrupt = sync.take_request(Request::Interrupt);
         let Some(vgic) = &self.vm.vgic else { return };
-        if sync.take_request(Request::Fold) {
+        if fold {
             vgic.fold(self.id);
         }
-        if sync.take_request(Request::Interrupt) {
+        if interrupt {
             self.sync_in(vgic);
         }
     }
@@ -102,6 +111,26 @@ impl<H: ArmHost> ArmVCpu<H> {
         while !vgic.sync_in(self.id) {
             // Held off by an access of another vCPU, which is short.
             core::hint::spin_loop();
+        }
+    }
+
+    /// An SError that is pending now is this guest's: it was the last to run here, and its stores
+    /// are complete. With FEAT_RAS an error synchronization barrier takes it into a register;
+    /// without, it stays pending until the next guest entry (docs/silicon.md).
+    fn take_serror(&mut self) {
+        if !self.features.ras {
+            return;
+        }
+        // ESB is HINT #16 (C6.2.103). A deferred error is in DISR_EL1, bit 31 (D24.3.6).
+        barrier!("hint #16");
+        const DEFERRED: u64 = 1 << 31;
+        let disr = read!("S3_0_C12_C1_1");
+        if disr & DEFERRED != 0 {
+            write!("S3_0_C12_C1_1", 0);
+            self.stuck = Some(GuestFault::HardwareError {
+                syndrome: disr,
+                pc: self.frame.elr,
+            });
         }
     }
 
@@ -128,7 +157,14 @@ impl<H: ArmHost> ArmVCpu<H> {
         self.fp = FpState::new();
         self.debug = DebugState::reset();
         self.mmio = PendingMmio::default();
+        self.caches_cleaned = false;
         self.stuck = None;
+    }
+
+    /// HCR_EL2 for this vCPU: writes of its translation registers trap while the next switch of
+    /// its caches is waited for.
+    pub(super) fn hcr(&self) -> u64 {
+        self.features.hcr() | if self.caches_cleaned { hcr::TVM } else { 0 }
     }
 }
 
@@ -157,6 +193,7 @@ impl<H: ArmHost> AxArchVCpu for ArmVCpu<H> {
             fp: FpState::new(),
             debug: DebugState::reset(),
             mmio: PendingMmio::default(),
+            caches_cleaned: false,
             stuck: None,
             _host: PhantomData,
         })
@@ -187,6 +224,7 @@ impl<H: ArmHost> AxArchVCpu for ArmVCpu<H> {
         write!("CNTVOFF_EL2", self.vm.cntvoff());
         self.context.restore(self.features);
         write!("CPTR_EL2", self.features.cptr(true));
+        write!("HCR_EL2", self.hcr());
         if self.debug.in_use() {
             debug::restore(&self.debug);
         }
@@ -197,6 +235,10 @@ impl<H: ArmHost> AxArchVCpu for ArmVCpu<H> {
     }
 
     fn unbind(&mut self) {
+        // The barrier behind the guest's own TLB and cache maintenance may come on another CPU,
+        // which would not wait for this one's.
+        barrier!("dsb ish");
+        self.take_serror();
         if let Some(vgic) = &self.vm.vgic {
             vgic.put(self.id);
         }
