@@ -1,6 +1,6 @@
 //! Rows of a vCPU that has its CPU for itself.
 
-use crate::hardware::{self, Uart, hvc, now, read32, write32};
+use crate::hardware::{self, Uart, hvc, now, read32, relax, write32};
 use crate::machine::Machine;
 use crate::measure::{Report, cpu};
 use crate::{read_sysreg, write_sysreg};
@@ -106,21 +106,31 @@ fn devices(report: &mut Report, machine: &Machine) {
     cost!(report, "gicr_isenabler_read", read32(gicr + 0x1_0100));
     cost!(report, "uart_fr_read", read32(uart + 0x18));
     cost!(report, "uart_imsc_read", read32(uart + 0x38));
-    let mut count = 0;
-    // One character each time, a line of 50, with time between for whatever passes it on.
-    report.row("uart_write", 1, || {
-        count += 1;
-        let byte = if count % 50 == 0 { b'\n' } else { b'.' };
-        wait_until(now() + AHEAD);
-        while read32(uart + 0x18) & 1 << 5 != 0 {}
-        let from = now();
-        write32(uart, byte.into());
-        now() - from
-    });
+    characters(report, "uart_write_burst", uart, 0);
+    characters(report, "uart_write_single", uart, AHEAD);
     let uart = Uart(uart);
     uart.send(b'\r');
     uart.send(b'\n');
     wait_until(now() + 50 * AHEAD);
+}
+
+/// One character each time, in lines of 50. What passes them on has `pause` ticks in between, so
+/// that it has come to rest, or none, so that the next one finds it at work.
+fn characters(report: &mut Report, name: &str, uart: usize, pause: u64) {
+    let mut count = 0;
+    report.row(name, 1, || {
+        count += 1;
+        let byte = if count % 50 == 0 { b'\n' } else { b'.' };
+        if pause != 0 {
+            wait_until(now() + pause);
+        }
+        while read32(uart + 0x18) & 1 << 5 != 0 {
+            relax();
+        }
+        let from = now();
+        write32(uart, byte.into());
+        now() - from
+    });
 }
 
 fn faults(report: &mut Report) {
@@ -151,7 +161,6 @@ fn wait_until(time: u64) {
 
 fn interrupts(report: &mut Report, machine: &Machine) {
     let cpu = cpu(0);
-    let batch = report.batch();
     // An SGI to this vCPU itself.
     report.rows(["self_sgi", "self_sgi_ended"], 1, || {
         let seen = cpu.irqs();
@@ -170,7 +179,6 @@ fn interrupts(report: &mut Report, machine: &Machine) {
         while cpu.irqs() == seen {}
         cpu.times().map(|time| time - from)
     });
-    let _ = batch;
     if let Some((rtc, spi)) = machine.rtc {
         alarm(report, machine, rtc, spi);
     }
@@ -239,10 +247,6 @@ fn timers(report: &mut Report) {
     });
     // A timer is set and cancelled, as kernels do all the time.
     let far = u64::MAX / 4;
-    crate::alone::arm(report, far);
-}
-
-fn arm(report: &mut Report, far: u64) {
     cost!(report, "timer_arm_and_stop", {
         write_sysreg!("cntv_cval_el0", far);
         write_sysreg!("cntv_ctl_el0", 1);

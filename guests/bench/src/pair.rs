@@ -3,7 +3,6 @@
 use crate::hardware::{self, hvc, now, relax};
 use crate::machine;
 use crate::measure::{Report, cpu};
-use crate::read_sysreg;
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -163,5 +162,4 @@ pub fn switch(report: &mut Report, tree: usize) {
     reached(SLEEP);
     pingpong(report, "switch_there_and_back", ANSWER);
     pingpong(report, "switch_there_and_back_fp", ANSWER_WITH_FP);
-    let _ = read_sysreg!("mpidr_el1");
 }
