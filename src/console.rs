@@ -20,7 +20,7 @@ use spin::Mutex;
 use crate::task::{self, Machine, SCHEDULER};
 use crate::{arch, manager};
 
-/// Guests' output is taken in pieces of this many bytes.
+/// Guests' output is taken, and moved to the UART, in pieces of this many bytes.
 const PIECE: usize = 64;
 /// Room for staged output. A piece grows by its lines' names.
 const STAGED: usize = 4096;
@@ -229,52 +229,67 @@ enum Step {
     Nothing,
 }
 
-/// Moves staged output to the UART, then stages a piece of the next VM that has some.
+/// Moves a piece of staged output to the UART; when all is moved, stages a piece of the next VM
+/// that has some. Guests' UARTs are used without the switch's lock: they take their VM's locks.
 fn step() -> Step {
-    let mut switch = SWITCH.lock();
     let Some(uart) = uart() else {
         return Step::Nothing;
     };
-    while let Some(byte) = switch.out.peek() {
-        if !uart.try_putc(byte) {
-            return Step::Full;
+    let (first, ports) = {
+        let mut switch = SWITCH.lock();
+        for _ in 0..PIECE {
+            let Some(byte) = switch.out.peek() else { break };
+            if !uart.try_putc(byte) {
+                return Step::Full;
+            }
+            switch.out.pop();
         }
-        switch.out.pop();
-    }
-    let ports = switch.ports.len();
-    for _ in 0..ports {
-        switch.turn = (switch.turn + 1) % ports;
-        let turn = switch.turn;
-        let Some(port) = switch.ports.get(turn) else {
-            continue;
+        if switch.out.len > 0 {
+            return Step::More;
+        }
+        switch.turn = switch.turn.wrapping_add(1);
+        (switch.turn, switch.ports.len())
+    };
+    for index in 0..ports {
+        let Some((vm, port)) = port_at(first.wrapping_add(index) % ports) else {
+            break;
         };
         let mut piece = [0; PIECE];
-        let len = port.port.drain_output(&mut piece);
-        let shown = switch.only.as_ref().is_none_or(|name| *name == port.name);
+        let len = port.drain_output(&mut piece);
         if let Some(piece) = piece.get(..len).filter(|piece| !piece.is_empty()) {
-            if shown {
-                stage(&mut switch, turn, piece);
-            }
+            stage(&mut SWITCH.lock(), vm, piece);
             return Step::More;
         }
     }
     Step::Nothing
 }
 
+fn port_at(index: usize) -> Option<(usize, Arc<dyn ConsolePort>)> {
+    SWITCH
+        .lock()
+        .ports
+        .get(index)
+        .map(|port| (port.vm, port.port.clone()))
+}
+
 /// Stages what a guest sent; with several guests, each line with its name.
-fn stage(switch: &mut Switch, index: usize, piece: &[u8]) {
+fn stage(switch: &mut Switch, vm: usize, piece: &[u8]) {
     let named = switch.only.is_none() && (switch.all || switch.ports.len() > 1);
     let Switch {
         ports,
         out,
         open_line,
+        only,
         ..
     } = switch;
-    let Some(Port { vm, name, .. }) = ports.get(index) else {
+    let Some(Port { name, .. }) = ports.iter().find(|port| port.vm == vm) else {
         return;
     };
+    if only.as_ref().is_some_and(|only| only != name) {
+        return;
+    }
     for &byte in piece {
-        if *open_line != Some(*vm) {
+        if *open_line != Some(vm) {
             if named && byte == b'\r' {
                 continue;
             }
@@ -289,7 +304,7 @@ fn stage(switch: &mut Switch, index: usize, piece: &[u8]) {
             }
         }
         out.push(byte);
-        *open_line = (byte != b'\n').then_some(*vm);
+        *open_line = (byte != b'\n').then_some(vm);
     }
 }
 
@@ -346,22 +361,38 @@ fn take_input() {
 
 /// Offers what was typed to the guest that is shown, or to the first that is there.
 fn feed_input() {
-    let mut switch = SWITCH.lock();
-    let switch = &mut *switch;
-    let chosen = |port: &&Port| switch.only.as_ref().is_none_or(|name| *name == port.name);
-    let Some(target) = switch.ports.iter().find(chosen) else {
-        return;
+    let mut piece = [0; PIECE];
+    let (port, typed) = {
+        let switch = SWITCH.lock();
+        let chosen = |port: &&Port| switch.only.as_ref().is_none_or(|name| *name == port.name);
+        let Some(target) = switch.ports.iter().find(chosen) else {
+            return;
+        };
+        let typed = switch.input.len().min(PIECE);
+        for (place, byte) in piece.iter_mut().zip(&switch.input) {
+            *place = *byte;
+        }
+        (target.port.clone(), typed)
     };
     // Not before it listens: what is piped in would be lost.
-    if switch.input.is_empty() || !target.port.guest_listens() {
+    let Some(piece) = piece.get(..typed).filter(|piece| !piece.is_empty()) else {
+        return;
+    };
+    if !port.guest_listens() {
         return;
     }
-    let was_full = switch.input.len() >= INPUT;
-    let taken = target.port.write_input(&switch.input);
-    switch.input.drain(..taken);
-    if was_full && taken > 0 {
+    let taken = port.write_input(piece);
+    // Only this task takes from the input's front.
+    SWITCH.lock().input.drain(..taken);
+    if taken > 0 {
+        // There may be more, or room again for what waits in the UART.
         WORK.store(true, Ordering::Release);
     }
+}
+
+/// What was typed for a VM that starts again was meant for its earlier life.
+pub fn drop_input() {
+    SWITCH.lock().input.clear();
 }
 
 /// Writes the log.

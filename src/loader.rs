@@ -173,6 +173,7 @@ impl GuestMemory for Ram<'_> {
                 ZEROS.get(..piece).unwrap_or(&ZEROS),
             )?;
             done += piece;
+            pause();
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use axhal::{irq, power};
 use axtask::{CpuMask, TaskConfig, TaskName, WaitQueue};
 use axvcpu::GuestFault;
-use axvm::{AxVMConfig, StopCause, VmFault};
+use axvm::{AxVMConfig, StopCause, VmFault, VmStatus};
 use axvmconfig::bundle::Bundle;
 use axvmconfig::{Arch, AxVMCrateConfig, Severity};
 use spin::Mutex;
@@ -81,27 +81,41 @@ pub fn run(bundle: &'static [u8], stay: bool) {
             log::error!("{toml}: {error}");
             status = status.max(STATUS_NOT_STARTED);
         }
+        // One that ended while the next was loaded.
+        status = status.max(serve_ended(&bundle).0);
     }
     log::debug!("{}", crate::memory::usage());
-    loop {
-        let guests: Vec<_> = GUESTS.lock().clone();
-        let mut next = u64::MAX;
-        for guest in guests {
-            if guest.left.load(Ordering::Acquire) < guest.vm.vcpu_list().len() {
-                continue;
-            }
-            match wait_before_restart(&guest) {
-                Some(until) => next = next.min(until),
-                None => status = status.max(ended(&bundle, &guest)),
-            }
+    while !GUESTS.lock().is_empty() {
+        let (ended, next) = serve_ended(&bundle);
+        status = status.max(ended);
+        if !GUESTS.lock().is_empty() {
+            let event = || EVENT.swap(false, Ordering::Acquire);
+            WAKE.wait_until_deadline(&SCHEDULER, next, event);
         }
-        if GUESTS.lock().is_empty() {
-            break;
-        }
-        let event = || EVENT.swap(false, Ordering::Acquire);
-        WAKE.wait_until_deadline(&SCHEDULER, next, event);
     }
     idle(status, stay);
+}
+
+/// Looks after the VMs whose last vCPU has left. Returns the worst status of those that are over,
+/// and until when others have to wait, in ticks.
+fn serve_ended(bundle: &Bundle<'_>) -> (u8, u64) {
+    let (mut status, mut next) = (STATUS_OK, u64::MAX);
+    let guests: Vec<_> = GUESTS.lock().clone();
+    for guest in guests {
+        if guest.left.load(Ordering::Acquire) < guest.vm.vcpu_list().len() {
+            continue;
+        }
+        if guest.vm.status() == VmStatus::Stopping {
+            // Quiet from now on, whatever comes next.
+            interrupt::detach(&guest.vm);
+            guest.vm.stopped();
+        }
+        match wait_before_restart(&guest) {
+            Some(until) => next = next.min(until),
+            None => status = status.max(ended(bundle, &guest)),
+        }
+    }
+    (status, next)
 }
 
 /// Until when a VM that wants to start again has to wait: a guest that does nothing but restart
@@ -218,10 +232,12 @@ fn create(bundle: &Bundle<'_>, toml: &str, config: AxVMCrateConfig) -> Result<()
         started: AtomicU64::new(arch::timer().now()),
         short_lives: AtomicUsize::new(0),
     });
-    if !vm::register(Running {
+    if let Err(running) = vm::register(Running {
         vm: vm.clone(),
         tasks,
     }) {
+        interrupt::detach(&vm);
+        dismiss(&vm, &running.tasks);
         return Err(Failure::Id(guest.id));
     }
     if let Some(port) = vm.console() {
@@ -264,16 +280,21 @@ fn spawn_vcpus(vm: &Arc<Vm>) -> Result<Box<[TaskOf]>, Failure> {
         match task {
             Ok(task) => tasks.push(task),
             Err(error) => {
-                vm.stop(StopCause::Requested);
-                for task in &tasks {
-                    task.unpark();
-                    task.join();
-                }
+                dismiss(vm, &tasks);
                 return Err(Failure::Spawn(error));
             }
         }
     }
     Ok(tasks.into())
+}
+
+/// Ends the tasks of a VM that nobody knows yet.
+fn dismiss(vm: &Vm, tasks: &[TaskOf]) {
+    vm.stop(StopCause::Requested);
+    for task in tasks {
+        task.unpark();
+        task.join();
+    }
 }
 
 /// A vCPU task has left its stopping VM. Returns when it is decided what becomes of the VM:
@@ -297,15 +318,19 @@ pub fn left(vm: &Arc<Vm>) -> bool {
 /// All vCPUs of a VM have left: it starts again, or its memory comes back. Returns its status.
 fn ended(bundle: &Bundle<'_>, guest: &Arc<Guest>) -> u8 {
     let vm = &guest.vm;
-    interrupt::detach(vm);
-    vm.stopped();
     let mut cause = vm.cause().unwrap_or(StopCause::Requested);
     if cause == StopCause::Reset {
         match restart(bundle, guest) {
             Ok(()) => return STATUS_OK,
             Err(error) => {
-                log::error!("VM {} {}: restart: {error}", guest.id, guest.name);
-                cause = StopCause::Fault(VmFault::Restart);
+                // Somebody may have wanted it stopped meanwhile: that is no fault.
+                cause = match vm.cause() {
+                    Some(StopCause::Requested) => StopCause::Requested,
+                    _ => {
+                        log::error!("VM {} {}: restart: {error}", guest.id, guest.name);
+                        StopCause::Fault(VmFault::Restart)
+                    }
+                };
             }
         }
     }
@@ -328,6 +353,7 @@ fn ended(bundle: &Bundle<'_>, guest: &Arc<Guest>) -> u8 {
 fn restart(bundle: &Bundle<'_>, guest: &Arc<Guest>) -> Result<(), Failure> {
     let vm = &guest.vm;
     console::drain();
+    console::drop_input();
     log::info!("VM {} {} restarts", guest.id, guest.name);
     vm.reset().map_err(Failure::Boot)?;
     loader::load(vm, bundle, &guest.toml).map_err(Failure::Load)?;

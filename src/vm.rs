@@ -14,7 +14,7 @@ use crate::task::TaskOf;
 pub type Vm = AxVM<Hal, arch::VCpu>;
 
 /// VM numbers are below this: they index a table, which interrupts look into.
-pub const MAX_VMS: usize = 64;
+pub const MAX_VMS: usize = axvmconfig::layout::MAX_VMS;
 
 /// A VM and the tasks of its vCPUs, vCPU n at index n.
 pub struct Running {
@@ -32,17 +32,17 @@ pub fn with_running<R>(vm_id: usize, f: impl FnOnce(&Running) -> R) -> Option<R>
     RUNNING.get(vm_id)?.lock().as_ref().map(f)
 }
 
-/// From now on the VM is found by its number. `false` if that is taken, or too large.
-pub fn register(running: Running) -> bool {
+/// From now on the VM is found by its number. It is given back if that is taken, or too large.
+pub fn register(running: Running) -> Result<(), Running> {
     let Some(slot) = RUNNING.get(running.vm.id()) else {
-        return false;
+        return Err(running);
     };
     let mut slot = slot.lock();
     if slot.is_some() {
-        return false;
+        return Err(running);
     }
     *slot = Some(running);
-    true
+    Ok(())
 }
 
 /// The VM is found no longer. It is dropped by the caller, without the lock.

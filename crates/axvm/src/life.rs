@@ -116,17 +116,21 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
         self.sync.iter().all(|sync| sync.power() == PowerState::Off)
     }
 
-    /// Stops it. The first cause wins; the vCPUs leave the guest as soon as they see the request.
+    /// Stops it. The first cause wins, except that a VM which is to restart may be stopped for good;
+    /// the vCPUs leave the guest as soon as they see the request.
     pub fn stop(&self, cause: StopCause) {
         {
             let mut first = self.cause.lock();
-            if first.is_some() {
+            if first.is_some_and(|first| first != StopCause::Reset) {
                 return;
             }
             *first = Some(cause);
+            // Under the lock: who sees the cause sees the status. A VM that has stopped stays so.
+            if self.status() != VmStatus::Stopped {
+                self.status
+                    .store(VmStatus::Stopping as u8, Ordering::Release);
+            }
         }
-        self.status
-            .store(VmStatus::Stopping as u8, Ordering::Release);
         for id in 0..self.vcpus.len() {
             self.request(id, Request::Stop);
         }
