@@ -235,16 +235,20 @@ impl<H: ArmHost> ArmVCpu<H> {
         self.leave(AxVCpuExitReason::Halt { deadline })
     }
 
-    /// When the guest's timers fire next, in host ticks. Those that can't interrupt don't count.
+    /// When the guest's timers fire next, in host ticks. Those that can't interrupt don't count;
+    /// but without an interrupt controller, where none can, a guest may wait for one to poll it.
     fn timer_deadline(&self) -> Option<u64> {
         use super::context::{CTL_ENABLE, CTL_IMASK};
-        let vgic = self.vm.vgic.as_ref()?;
+        let can_fire = |ppi| match &self.vm.vgic {
+            Some(vgic) => vgic.ppi_can_fire(self.id, ppi),
+            None => true,
+        };
         let running = |control: u64| control & (CTL_ENABLE | CTL_IMASK) == CTL_ENABLE;
         let virtual_timer = (running(read!("CNTV_CTL_EL0"))
-            && vgic.ppi_can_fire(self.id, H::virtual_timer_intid()))
+            && can_fire(H::virtual_timer_intid()))
         .then(|| read!("CNTV_CVAL_EL0").saturating_add(self.vm.cntvoff()));
         let physical_timer = (running(read!("CNTP_CTL_EL0"))
-            && vgic.ppi_can_fire(self.id, H::physical_timer_intid()))
+            && can_fire(H::physical_timer_intid()))
         .then(|| read!("CNTP_CVAL_EL0"));
         [virtual_timer, physical_timer].into_iter().flatten().min()
     }
