@@ -244,9 +244,8 @@ impl<H: ArmHost> ArmVCpu<H> {
             None => true,
         };
         let running = |control: u64| control & (CTL_ENABLE | CTL_IMASK) == CTL_ENABLE;
-        let virtual_timer = (running(read!("CNTV_CTL_EL0"))
-            && can_fire(H::virtual_timer_intid()))
-        .then(|| read!("CNTV_CVAL_EL0").saturating_add(self.vm.cntvoff()));
+        let virtual_timer = (running(read!("CNTV_CTL_EL0")) && can_fire(H::virtual_timer_intid()))
+            .then(|| read!("CNTV_CVAL_EL0").saturating_add(self.vm.cntvoff()));
         let physical_timer = (running(read!("CNTP_CTL_EL0"))
             && can_fire(H::physical_timer_intid()))
         .then(|| read!("CNTP_CVAL_EL0"));
