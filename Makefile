@@ -13,10 +13,11 @@ QEMU_ARGS ?=
 OUT       ?= build/$(ARCH)/bundle.cpio
 DEBIAN_MIRROR ?=
 DEBIAN_SUITE  ?=
-export ARCH CPUS MEM GIC CPU VMS APPEND QEMU QEMU_ARGS OUT DEBIAN_MIRROR DEBIAN_SUITE
+UPDATE        ?=
+export ARCH CPUS MEM GIC CPU VMS APPEND QEMU QEMU_ARGS OUT DEBIAN_MIRROR DEBIAN_SUITE UPDATE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run image bundle guests linux test test-host test-qemu check fmt clippy size loc clean
+.PHONY: help setup run image bundle guests linux bench bench-peers bench-paths test test-host test-qemu check fmt clippy size loc clean
 
 help:
 	@scripts/help.sh
@@ -39,6 +40,15 @@ guests: setup
 
 linux: setup
 	@scripts/linux.sh
+
+bench: setup
+	@scripts/bench.sh run
+
+bench-peers: setup
+	@scripts/bench.sh peers
+
+bench-paths: setup
+	@scripts/bench.sh paths
 
 test: setup
 	@scripts/test.sh

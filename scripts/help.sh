@@ -14,6 +14,8 @@ Other targets
   linux      fetch Debian's kernel and busybox, make the initramfs in build/guests/ARCH/linux
   test-host  the tests that need no QEMU            test-qemu  the ones that do
   check      formatting and lints                   fmt        format the sources
+  bench      what operations cost, in instructions, beside the bare machine and the reference
+  bench-peers   the same under Xen and KVM     bench-paths   the instructions of exit paths
   size       image size by crate                    loc        lines of code in the image
   setup      install what is missing                clean      remove build/ and target/
 
@@ -24,6 +26,7 @@ Variables (with their defaults)
   APPEND=                    options of the hypervisor: loglevel=, console=, when-idle=
   QEMU_ARGS=                 more arguments for QEMU      QEMU=qemu-system-ARCH
   OUT=build/ARCH/bundle.cpio where `make bundle` writes
+  UPDATE=1                   `make bench` writes the reference
   DEBIAN_MIRROR= DEBIAN_SUITE=   the Debian archive to fetch from (default: this machine's own)
 
 In `make run`, Ctrl-C goes to the guest; Ctrl-A x ends QEMU, Ctrl-A h shows more.

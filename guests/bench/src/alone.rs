@@ -53,7 +53,11 @@ pub fn measure(report: &mut Report, machine: &Machine) {
 fn calls(report: &mut Report) {
     cost!(report, "hvc_psci_version", hvc(PSCI_VERSION, [0; 3]));
     cost!(report, "hvc_unknown", hvc(UNKNOWN, [0; 3]));
-    cost!(report, "hvc_psci_features", hvc(0x8400_000a, [0xc400_0001, 0, 0]));
+    cost!(
+        report,
+        "hvc_psci_features",
+        hvc(0x8400_000a, [0xc400_0001, 0, 0])
+    );
     cost!(report, "hvc_affinity_info", hvc(0xc400_0004, [0; 3]));
     // Where SMC is UNDEFINED (no EL2, no EL3) the row has faults.
     cost!(report, "smc_psci_version", {
@@ -83,19 +87,29 @@ fn registers(report: &mut Report) {
         // SAFETY: writes what is there.
         unsafe { asm!("msr icc_pmr_el1, {}", in(reg) 0xffu64, options(nostack)) }
     });
-    cost!(report, "read_iar_nothing_pending", read_sysreg!("icc_iar1_el1"));
+    cost!(
+        report,
+        "read_iar_nothing_pending",
+        read_sysreg!("icc_iar1_el1")
+    );
     // SAFETY: maintenance by address of memory that is there changes no value.
     cost!(report, "dc_civac", unsafe {
         asm!("dc civac, {}", in(reg) 0x4010_0000u64, options(nostack))
     });
     // SAFETY: forgetting translations changes none of them.
-    cost!(report, "tlbi_vmalle1is", unsafe { asm!("tlbi vmalle1is", options(nostack)) });
+    cost!(report, "tlbi_vmalle1is", unsafe {
+        asm!("tlbi vmalle1is", options(nostack))
+    });
     // SAFETY: hints.
-    cost!(report, "wfe_with_event", unsafe { asm!("sevl", "wfe", options(nostack)) });
+    cost!(report, "wfe_with_event", unsafe {
+        asm!("sevl", "wfe", options(nostack))
+    });
 }
 
 fn devices(report: &mut Report, machine: &Machine) {
-    let &Machine { gicd, gicr, uart, .. } = machine;
+    let &Machine {
+        gicd, gicr, uart, ..
+    } = machine;
     cost!(report, "gicd_iidr_read", read32(gicd + 8));
     cost!(report, "gicd_typer_read", read32(gicd + 4));
     cost!(report, "gicd_isenabler_read", read32(gicd + 0x104));
@@ -191,7 +205,8 @@ fn alarm(report: &mut Report, machine: &Machine, rtc: usize, spi: u32) {
     const ICR: usize = 0x1c;
     let cpu = cpu(0);
     cpu.quiet_value.store(1, Ordering::Relaxed);
-    cpu.quiet_address.store((rtc + ICR) as u64, Ordering::Relaxed);
+    cpu.quiet_address
+        .store((rtc + ICR) as u64, Ordering::Relaxed);
     write32(rtc + IMSC, 1);
     hardware::enable_spi(machine, spi, false);
     report.rows(["device_interrupt", "device_interrupt_ended"], 1, || {

@@ -1,0 +1,155 @@
+//! Xen, and KVM in Debian's kernel, with the same guests. scripts/bench.sh fetches them.
+
+use crate::qemu::{self, Machine};
+use crate::rows::{self, Rows};
+use crate::systems::{self, bench, command_line, file, initramfs, linux, word};
+use axhv_tests::Failure;
+use std::path::Path;
+use std::process::Command;
+
+/// Where the modules that Xen starts its domain from are loaded.
+const KERNEL: u64 = 0x5000_0000;
+const RAMDISK: u64 = 0x5800_0000;
+
+/// The version of Xen's package.
+pub fn xen_version() -> Result<String, Failure> {
+    let path = file("build/peers/aarch64/xen.version");
+    let text = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+    Ok(text.split(['+', '-', '\n']).next().unwrap_or("?").into())
+}
+
+/// A domain that Xen starts by itself, without a domain 0 ("dom0less").
+struct Domain {
+    kernel: String,
+    ramdisk: Option<String>,
+    args: String,
+    cpus: usize,
+    kib: usize,
+}
+
+/// Xen.
+pub fn xen(cpu: &str) -> Result<Rows, Failure> {
+    let bench = |args: &str| Domain {
+        kernel: bench(),
+        ramdisk: None,
+        args: args.into(),
+        cpus: 2,
+        kib: 64 << 10,
+    };
+    let machine = Machine::new("xen", cpu).cpus(2).until("BENCH-END");
+    let mut rows = rows::of_bench(&start_xen(machine, &bench(""))?)?;
+    let machine = Machine::new("xen-switch", cpu).until("BENCH-END");
+    rows.extend(rows::of_bench(&start_xen(machine, &bench("switch"))?)?);
+    for quiet in [true, false] {
+        let domain = Domain {
+            kernel: linux(),
+            ramdisk: Some(initramfs()),
+            args: command_line(quiet),
+            cpus: 1,
+            kib: 512 << 10,
+        };
+        let machine = Machine::new(&format!("xen-linux-{}", word(quiet)), cpu);
+        let (machine, offsets) = systems::noting_offsets(machine)?;
+        let log = start_xen(machine.until("reboot: Power down"), &domain)?;
+        systems::user_space(&mut rows, quiet, &log, &offsets.read()?, cpu)?;
+    }
+    Ok(rows)
+}
+
+/// Boots Xen with one domain; gives the console's log.
+fn start_xen(machine: Machine, domain: &Domain) -> Result<String, Failure> {
+    let tree = machine.dir()?.join("xen.dtb");
+    device_tree(&machine, domain, &tree)?;
+    let mut args = vec!["-kernel".into(), file("build/peers/aarch64/xen")];
+    args.extend(["-dtb".into(), tree.display().to_string()]);
+    let ramdisk = domain.ramdisk.iter().map(|ramdisk| (RAMDISK, ramdisk));
+    for (address, module) in [(KERNEL, &domain.kernel)].into_iter().chain(ramdisk) {
+        args.push("-device".into());
+        args.push(format!(
+            "loader,file={module},addr={address:#x},force-raw=on"
+        ));
+    }
+    machine.args(args).run()
+}
+
+/// The machine's device tree with the domain in it (Xen: docs/features/dom0less.pandoc).
+fn device_tree(machine: &Machine, domain: &Domain, out: &Path) -> Result<(), Failure> {
+    let blob = out.with_extension("machine.dtb");
+    machine.dump_tree(&blob)?;
+    let mut text = tool(
+        "dtc",
+        &["-q", "-I", "dtb", "-O", "dts", &blob.display().to_string()],
+    )?;
+    let module = |kind: &str, at: u64, path: &str, more: &str| {
+        let size = std::fs::metadata(path)
+            .map_err(|e| format!("{path}: {e}"))?
+            .len();
+        Ok::<_, Failure>(format!(
+            "module@{at:x} {{ compatible = \"multiboot,{kind}\", \"multiboot,module\"; \
+             reg = <0 {at:#x} 0 {size:#x}>; {more} }};"
+        ))
+    };
+    let bootargs = format!("bootargs = \"{}\";", domain.args);
+    let mut modules = module("kernel", KERNEL, &domain.kernel, &bootargs)?;
+    if let Some(ramdisk) = &domain.ramdisk {
+        modules += &module("ramdisk", RAMDISK, ramdisk, "")?;
+    }
+    text += &format!(
+        "/ {{ chosen {{ xen,xen-bootargs = \"console=dtuart dtuart=/pl011@9000000 sync_console\"; \
+         #address-cells = <2>; #size-cells = <2>; \
+         domU1 {{ compatible = \"xen,domain\"; #address-cells = <2>; #size-cells = <2>; \
+         cpus = <{}>; memory = <0 {}>; vpl011; {modules} }}; }}; }};",
+        domain.cpus, domain.kib
+    );
+    let source = out.with_extension("dts");
+    std::fs::write(&source, text).map_err(|e| format!("{}: {e}", source.display()))?;
+    let [source, out] = [&source, out].map(|path| path.display().to_string());
+    tool(
+        "dtc",
+        &["-q", "-I", "dts", "-O", "dtb", "-o", &out, &source],
+    )
+    .map(drop)
+}
+
+/// Runs a program; gives what it printed.
+fn tool(program: &str, args: &[&str]) -> Result<String, Failure> {
+    let output = Command::new(program)
+        .args(args)
+        .output()
+        .map_err(|e| format!("{program}: {e}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{program} {args:?}: {said}"));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// KVM: Debian's kernel as the host, its QEMU for the guest's machine. The host's initramfs runs
+/// one guest after the other, the quiet Linux last.
+pub fn kvm(cpu: &str) -> Result<Rows, Failure> {
+    let machine = Machine::new("kvm", cpu).cpus(2).memory("2500M");
+    let (machine, offsets) = systems::noting_offsets(machine)?;
+    let log = machine
+        .args([
+            "-kernel",
+            &linux(),
+            "-initrd",
+            &file("build/bench/kvm.cpio"),
+        ])
+        .args(["-append", &command_line(true)])
+        .run()?;
+    let part = |name: &str| {
+        let begin = format!("PEER-BEGIN {name}");
+        let (_, rest) = log
+            .split_once(&begin)
+            .ok_or(format!("{}: no {name}", qemu::program()))?;
+        Ok::<_, Failure>(rest.split_once("PEER-END").map_or(rest, |(part, _)| part))
+    };
+    let mut rows = rows::of_bench(part("bench")?)?;
+    rows.extend(rows::of_bench(part("switch")?)?);
+    let offsets = offsets.read()?;
+    for quiet in [true, false] {
+        systems::user_space(&mut rows, quiet, part(word(quiet))?, &offsets, cpu)?;
+    }
+    Ok(rows)
+}

@@ -1,0 +1,345 @@
+//! The bare machine and the hypervisor, measured.
+
+use crate::qemu::Machine;
+use crate::rows::{self, Rows, number_after, once};
+use axhv_tests::{Failure, artifacts};
+use object::{Object, ObjectSection};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The guest's own kernel command line in all systems; `quiet` leaves the console out.
+const LINUX: &str = "console=ttyAMA0 nokaslr";
+
+/// A file below the top of the repository.
+pub fn file(name: &str) -> String {
+    artifacts::root().join(name).display().to_string()
+}
+
+/// The bench guest.
+pub fn bench() -> String {
+    file("build/guests/aarch64/bench.bin")
+}
+
+/// Debian's kernel.
+pub fn linux() -> String {
+    file("build/guests/aarch64/linux/Image")
+}
+
+/// The initramfs that says when user space is reached, and switches off.
+pub fn initramfs() -> String {
+    file("build/bench/up.cpio.gz")
+}
+
+/// Linux's command line.
+pub fn command_line(quiet: bool) -> String {
+    format!("{LINUX}{}", if quiet { " quiet" } else { "" })
+}
+
+/// The bare machine, which has no hypervisor to do anything.
+pub fn bare(cpu: &str) -> Result<Rows, Failure> {
+    let log = Machine::bare(&format!("bare-{cpu}"), cpu)
+        .cpus(2)
+        .args(["-kernel", &bench()])
+        .run()?;
+    let mut rows = rows::of_bench(&log)?;
+    for quiet in [true, false] {
+        let log = Machine::bare(&format!("bare-linux-{}-{cpu}", word(quiet)), cpu)
+            .args(["-kernel", &linux(), "-initrd", &initramfs()])
+            .args(["-append", &command_line(quiet)])
+            .run()?;
+        user_space(&mut rows, quiet, &log, "", cpu)?;
+    }
+    Ok(rows)
+}
+
+/// The name of a boot's verbosity.
+pub fn word(quiet: bool) -> &'static str {
+    if quiet { "quiet" } else { "verbose" }
+}
+
+/// Adds when a Linux reached its user space: by its own clock, and by the machine's, as far as the
+/// `offsets` that QEMU noted tell it.
+pub fn user_space(
+    rows: &mut Rows,
+    quiet: bool,
+    log: &str,
+    offsets: &str,
+    cpu: &str,
+) -> Result<(), Failure> {
+    let clock = log
+        .lines()
+        .find_map(|line| line.split_once("] BENCH-UP")?.0.rsplit_once('['))
+        .and_then(|(_, stamp)| {
+            let (seconds, micros) = stamp.trim().split_once('.')?;
+            Some(seconds.parse::<u64>().ok()? * 1_000_000 + micros.parse::<u64>().ok()?)
+        })
+        .ok_or("Linux didn't say when it reached user space")?;
+    rows.insert(format!("linux_own_clock_{}_us", word(quiet)), once(clock));
+    let count = number_after(log, "COUNT ").ok_or("Linux didn't say its count")?;
+    // The last offset is that of the guest which ran last; 0 is a host's own.
+    let offset = offsets
+        .lines()
+        .rev()
+        .filter_map(|line| line.split_once("value 0x"))
+        .filter_map(|(_, hex)| u64::from_str_radix(hex.trim(), 16).ok())
+        .find(|&offset| offset != 0)
+        .unwrap_or(0);
+    if quiet {
+        let tick = if cpu == "max" { 1 } else { 16 };
+        rows.insert(
+            "linux_reset_to_user_us".into(),
+            once((count + offset) * tick / 1000),
+        );
+        if offset != 0 {
+            rows.insert(
+                "reset_to_linux_started_us".into(),
+                once(offset * tick / 1000),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A VM for the bundle of a measurement.
+struct Vm {
+    kernel: String,
+    extra: &'static str,
+    base: &'static str,
+    memory: &'static str,
+    cmdline: String,
+}
+
+/// Writes the bundle of one VM into the machine's directory.
+fn bundle(machine: &Machine, vm: &Vm) -> Result<PathBuf, Failure> {
+    let dir = machine.dir()?;
+    let toml = dir.join("vm.toml");
+    let text = format!(
+        "[base]\nid = 1\nname = \"bench\"\n{}\n[kernel]\nkernel_path = \"../../{}\"\ncmdline = \"{}\"\n\
+         memory_regions = [{{ size = \"{}\" }}]\n{}",
+        vm.base, vm.kernel, vm.cmdline, vm.memory, vm.extra
+    );
+    std::fs::write(&toml, text).map_err(|e| format!("{}: {e}", toml.display()))?;
+    let out = dir.join("bundle.cpio");
+    let output = Command::new(artifacts::axvmconfig()?)
+        .args([Path::new("bundle"), Path::new("--out"), &out, &toml])
+        .output()
+        .map_err(|e| format!("axvmconfig: {e}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok(out)
+}
+
+/// Runs the hypervisor with one VM; gives the console's log.
+fn boot(machine: Machine, vm: &Vm) -> Result<String, Failure> {
+    let bundle = bundle(&machine, vm)?.display().to_string();
+    let log = machine
+        .args([
+            "-kernel",
+            &file("build/aarch64/bare/axhv.bin"),
+            "-initrd",
+            &bundle,
+        ])
+        .run()?;
+    match axhv_tests::log::final_status(log.trim_end_matches('\0')) {
+        Some(0) => Ok(log),
+        _ => Err(format!(
+            "the hypervisor did not end well:\n{}",
+            axhv_tests::log::tail(&log, 20)
+        )),
+    }
+}
+
+/// The bench guest as a VM, a vCPU to each CPU.
+fn bench_vm(cmdline: &str, pinned: bool) -> Vm {
+    Vm {
+        kernel: "guests/aarch64/bench.bin".into(),
+        base: if pinned {
+            "cpu_num = 2\nphys_cpu_sets = [1, 2]"
+        } else {
+            "cpu_num = 2"
+        },
+        memory: "64MiB",
+        cmdline: cmdline.into(),
+        extra: if cmdline.is_empty() {
+            "[devices]\npassthrough = [{ path = \"/pl031@9010000\" }]\n"
+        } else {
+            ""
+        },
+    }
+}
+
+/// The machine for the rows of the hypervisor, with arguments for a plugin, if one shall look on.
+pub fn alone(cpu: &str, plugin: &[String]) -> Result<String, Failure> {
+    let machine = Machine::new(&format!("axhv-{cpu}"), cpu)
+        .cpus(2)
+        .args(plugin);
+    boot(machine, &bench_vm("", true))
+}
+
+/// The same for two vCPUs that share a CPU.
+pub fn shared(cpu: &str, plugin: &[String]) -> Result<String, Failure> {
+    let machine = Machine::new(&format!("axhv-switch-{cpu}"), cpu).args(plugin);
+    boot(machine, &bench_vm("switch", false))
+}
+
+/// The hypervisor.
+pub fn axhv(cpu: &str) -> Result<Rows, Failure> {
+    let log = alone(cpu, &[])?;
+    let mut rows = rows::of_bench(&log)?;
+    let physical = number_after(&log, "physical ").ok_or("no BENCH-START")?;
+    let frequency = number_after(&log, "frequency ")
+        .ok_or("no BENCH-START")?
+        .max(1);
+    rows.insert(
+        "reset_to_guest_us".into(),
+        once(physical * 1_000_000 / frequency),
+    );
+    rows.extend(rows::of_bench(&shared(cpu, &[])?)?);
+    for quiet in [true, false] {
+        boot_linux(&mut rows, cpu, quiet)?;
+    }
+    if cpu == "max" {
+        rows.insert("image_text_and_rodata_bytes".into(), once(image_size()?));
+        rows.insert("memory_used_bytes".into(), once(memory_used()?));
+        interference(&mut rows)?;
+    }
+    Ok(rows)
+}
+
+fn boot_linux(rows: &mut Rows, cpu: &str, quiet: bool) -> Result<(), Failure> {
+    let vm = Vm {
+        kernel: "guests/aarch64/linux/Image".into(),
+        base: "",
+        memory: "512MiB",
+        cmdline: command_line(quiet),
+        extra: "ramdisk_path = \"../up.cpio.gz\"\n",
+    };
+    let machine = Machine::new(&format!("axhv-linux-{}-{cpu}", word(quiet)), cpu);
+    let (machine, offsets) = noting_offsets(machine)?;
+    let log = boot(machine, &vm)?;
+    user_space(rows, quiet, &log, &offsets.read()?, cpu)
+}
+
+/// Where QEMU notes each offset of the guest's counter that a hypervisor sets.
+pub struct Offsets(PathBuf);
+
+impl Offsets {
+    /// What QEMU noted.
+    pub fn read(&self) -> Result<String, Failure> {
+        std::fs::read_to_string(&self.0).map_err(|e| format!("{}: {e}", self.0.display()))
+    }
+}
+
+/// `machine`, noting the offsets of the guest's counter.
+pub fn noting_offsets(machine: Machine) -> Result<(Machine, Offsets), Failure> {
+    let path = machine.dir()?.join("offsets.log");
+    let log = path.display().to_string();
+    let machine = machine.args(["-trace", "arm_gt_cntvoff_write", "-D", &log]);
+    Ok((machine, Offsets(path)))
+}
+
+/// The sizes of code and of read-only data in the image.
+fn image_size() -> Result<u64, Failure> {
+    let path = file("build/aarch64/bare/axhv.elf");
+    let bytes = std::fs::read(&path).map_err(|e| format!("{path}: {e}"))?;
+    let elf = object::File::parse(&*bytes).map_err(|e| format!("{path}: {e}"))?;
+    let size = |name| {
+        elf.section_by_name(name)
+            .map_or(0, |section| section.size())
+    };
+    Ok(size(".text") + size(".rodata"))
+}
+
+/// What the hypervisor itself says it uses on 2 GiB and two CPUs, by its line `memory: image N KiB,
+/// heap N KiB (...), stacks and tables N KiB; ...`.
+fn memory_used() -> Result<u64, Failure> {
+    let machine = Machine::new("axhv-memory", "max").cpus(2).shift(3);
+    let machine = machine.args(["-append", "loglevel=debug"]);
+    let log = boot(machine, &bench_vm("sleep", true))?;
+    let line = log
+        .lines()
+        .find_map(|line| line.split_once("memory: "))
+        .ok_or("the hypervisor didn't say what memory it uses")?
+        .1;
+    ["image ", "heap ", "tables "]
+        .iter()
+        .map(|word| number_after(line, word).ok_or(format!("no {word}in {line:?}")))
+        .sum::<Result<u64, _>>()
+        .map(|kib| kib << 10)
+}
+
+/// Interrupts of CPUs that are left alone for ten seconds, by QEMU's log of exceptions.
+fn interference(rows: &mut Rows) -> Result<(), Failure> {
+    for (word, row) in [("spin", "busy"), ("sleep", "waiting")] {
+        // An instruction takes eight nanoseconds, so that the ten seconds pass soon.
+        let machine = Machine::new(&format!("axhv-{word}"), "max")
+            .cpus(2)
+            .shift(3);
+        let log = machine.dir()?.join("exceptions.log");
+        let path = log.display().to_string();
+        let mut vm = bench_vm(word, false);
+        vm.base = "phys_cpu_sets = [2]";
+        boot(machine.args(["-d", "int", "-D", &path]), &vm)?;
+        let text = std::fs::read_to_string(&log).map_err(|e| format!("{path}: {e}"))?;
+        let [first, second] = interrupts(&text)?;
+        // The vCPU that waits gets one of its own.
+        let own = u64::from(word == "sleep");
+        rows.insert(
+            format!("interrupts_in_10_s_{row}_vcpu"),
+            once(second.saturating_sub(own)),
+        );
+        if word == "spin" {
+            rows.insert("interrupts_in_10_s_idle_cpu".into(), once(first));
+        }
+    }
+    Ok(())
+}
+
+/// The interrupts that CPUs 0 and 1 took between the first two hypervisor calls in QEMU's log.
+fn interrupts(log: &str) -> Result<[u64; 2], Failure> {
+    let mut calls = 0;
+    let mut counts = [0; 2];
+    for line in log.lines() {
+        let Some((_, what)) = line.split_once("Taking exception ") else {
+            continue;
+        };
+        if what.contains("[Hypervisor Call]") {
+            calls += 1;
+        } else if calls == 1 && (what.contains("[IRQ]") || what.contains("[FIQ]")) {
+            let cpu = usize::from(what.trim_end().ends_with("CPU 1"));
+            counts[cpu] += 1;
+        }
+    }
+    if calls < 2 {
+        return Err(format!("QEMU's log has {calls} hypervisor calls"));
+    }
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interrupts_count_between_the_calls() {
+        let log = "Taking exception 5 [IRQ] on CPU 1\nTaking exception 11 [Hypervisor Call] on CPU 1\n\
+                   ...from EL1 to EL2\nTaking exception 5 [IRQ] on CPU 1\nTaking exception 5 [IRQ] on CPU 0\n\
+                   Taking exception 6 [FIQ] on CPU 0\nTaking exception 11 [Hypervisor Call] on CPU 1\n\
+                   Taking exception 5 [IRQ] on CPU 1\n";
+        assert_eq!(interrupts(log), Ok([2, 1]));
+        assert!(interrupts("").is_err());
+    }
+
+    #[test]
+    fn user_space_by_two_clocks() {
+        let mut rows = Rows::new();
+        let log = "[    0.798522] BENCH-UP\nCOUNT 00000000000893273687\n";
+        let offsets = "x: value 0x0\nx: value 0x83e624d\n";
+        user_space(&mut rows, true, log, offsets, "max").unwrap();
+        assert_eq!(rows["linux_own_clock_quiet_us"], once(798_522));
+        assert_eq!(rows["linux_reset_to_user_us"], once(1_031_579));
+        assert_eq!(rows["reset_to_linux_started_us"], once(138_306));
+        assert!(user_space(&mut rows, true, "", "", "max").is_err());
+    }
+}
