@@ -129,17 +129,13 @@ fn refusals(name: &str) -> Result<(), Failure> {
         ("console", "[\"/pl011@9000000\"]", "E0706"),
         ("flash", "[\"/flash@0\"]", "E0706"),
         ("shared", "[\"/virtio_mmio@a000000\"]", "E0707"),
-        ("dma", "[\"/virtio_mmio@a000000\"]", "E0708"),
+        ("dma", "[\"/virtio_mmio@a001000\"]", "E0708"),
         (
             "ram",
             "[\"ram\", 0x50000000, 0x50000000, 0x1000, 0]",
             "E0710",
         ),
-        (
-            "line",
-            "[\"clock\", 0x9010000, 0x9010000, 0x1000, 1]",
-            "E0713",
-        ),
+        ("line", LINE, "E0713"),
         ("nothing", "[\"/nothing\"]", "E0705"),
     ];
     let mut machine = Machine::new(name);
@@ -158,6 +154,10 @@ fn refusals(name: &str) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// The physical UART's line; the guest's own UART has another one.
+const LINE: &str = "[\"clock\", 0x9010000, 0x9010000, 0x1000, 1]]\n\
+    emu_devices = [[\"uart\", 0x9000000, 0x1000, 40, \"console\"]";
 
 const BIOS: &str = "kernel_load_addr = 0x40080000\n\
     bios_path = \"../../guests/aarch64/bios.bin\"\nbios_load_addr = 0x40000000\n";
