@@ -10,11 +10,12 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use axhal::{irq, power};
 use axtask::{CpuMask, TaskConfig, TaskName, WaitQueue};
 use axvcpu::GuestFault;
-use axvm::{AxVMConfig, StopCause, VmFault, VmStatus};
+use axvm::{AxVMConfig, AxVMHal, StopCause, VmFault, VmStatus};
 use axvmconfig::bundle::Bundle;
 use axvmconfig::{Arch, AxVMCrateConfig, Severity};
 use spin::Mutex;
 
+use crate::hal::Hal;
 use crate::task::{Machine, SCHEDULER, TaskOf, priority};
 use crate::vm::{self, Running, Vm};
 use crate::{arch, board, console, interrupt, loader, vcpu};
@@ -252,6 +253,7 @@ fn create(bundle: &Bundle<'_>, toml: &str, config: AxVMCrateConfig) -> Result<()
         ram >> 20
     );
     GUESTS.lock().push(guest);
+    log::debug!("VM {} starts {} us after the counter", vm.id(), Hal::current_time_nanos() / 1000);
     if let Err(error) = vm.boot() {
         // It ends like any other, then.
         log::error!("{toml}: {}", Failure::Boot(error));

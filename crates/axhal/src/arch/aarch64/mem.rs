@@ -4,11 +4,33 @@ use core::arch::asm;
 
 use super::regs::read;
 
-/// Zeroes `len` bytes at `ptr`, by DC ZVA where the CPU permits it (Normal memory only).
+/// FEAT_MOPS: ID_AA64ISAR2_EL1.MOPS. Nothing has to be enabled for EL2.
+fn has_mops() -> bool {
+    read!("s3_0_c0_c6_2") & 0xf << 16 != 0
+}
+
+/// Zeroes `len` bytes at `ptr`, by what the CPU has for it: SETP and its kin, or DC ZVA (Normal
+/// memory only).
 ///
 /// # Safety
 /// `ptr` is valid for writes of `len` bytes of Normal memory.
 pub unsafe fn zero(ptr: *mut u8, len: usize) {
+    if has_mops() {
+        // SAFETY: the three instructions together write exactly what the caller promised. They run
+        // on one CPU: interrupts may come in between, but no other implementation of them.
+        unsafe {
+            asm!(
+                ".arch_extension mops",
+                "setp [{at}]!, {len}!, xzr",
+                "setm [{at}]!, {len}!, xzr",
+                "sete [{at}]!, {len}!, xzr",
+                at = inout(reg) ptr => _,
+                len = inout(reg) len => _,
+                options(nostack),
+            );
+        }
+        return;
+    }
     let dczid = read!("dczid_el0");
     let block = 4usize << (dczid & 0xf);
     let head = ptr.align_offset(block);
@@ -25,35 +47,66 @@ pub unsafe fn zero(ptr: *mut u8, len: usize) {
         let start = ptr.add(head);
         let end = start.add(blocks * block);
         asm!(
-            "2: dc zva, {at}",
+            // Four at a time, then what is left.
+            "2: subs {n}, {n}, #4",
+            "b.lo 3f",
+            "dc zva, {at}",
             "add {at}, {at}, {block}",
-            "cmp {at}, {end}",
-            "b.lo 2b",
+            "dc zva, {at}",
+            "add {at}, {at}, {block}",
+            "dc zva, {at}",
+            "add {at}, {at}, {block}",
+            "dc zva, {at}",
+            "add {at}, {at}, {block}",
+            "b 2b",
+            "3: cmp {at}, {end}",
+            "b.hs 4f",
+            "dc zva, {at}",
+            "add {at}, {at}, {block}",
+            "b 3b",
+            "4:",
             at = inout(reg) start => _,
             end = in(reg) end,
             block = in(reg) block,
+            n = inout(reg) blocks => _,
             options(nostack),
         );
         end.write_bytes(0, len - head - blocks * block);
     }
 }
 
-/// Copies `len` bytes, 64 at a time when both sides are equally aligned.
+/// Copies `len` bytes: by CPYFP and its kin, or 64 at a time. `from` need not be aligned:
+/// SCTLR_EL2.A is 0, and both sides are Normal memory.
 ///
 /// # Safety
 /// `from` is valid for reads and `to` for writes of `len` bytes of Normal memory; they don't
 /// overlap.
 pub unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
+    if has_mops() {
+        // SAFETY: as in `zero`; the ranges don't overlap, so the forward-only copy is right.
+        unsafe {
+            asm!(
+                ".arch_extension mops",
+                "cpyfp [{to}]!, [{from}]!, {len}!",
+                "cpyfm [{to}]!, [{from}]!, {len}!",
+                "cpyfe [{to}]!, [{from}]!, {len}!",
+                to = inout(reg) to => _,
+                from = inout(reg) from => _,
+                len = inout(reg) len => _,
+                options(nostack),
+            );
+        }
+        return;
+    }
     let head = to.align_offset(16);
-    if len < head.saturating_add(64) || from.addr() % 8 != to.addr() % 8 {
+    if len < head.saturating_add(64) {
         // SAFETY: the caller's promise.
         unsafe { to.copy_from_nonoverlapping(from, len) };
         return;
     }
     let chunks = (len - head) / 64;
     // SAFETY: head + chunks * 64 <= len, so all three pieces are within what the caller promised.
-    // The loop's addresses are multiples of 8, as LDP of 64-bit registers needs under strict
-    // alignment. `chunks` is at least 1.
+    // `chunks` is at least 1.
     unsafe {
         to.copy_from_nonoverlapping(from, head);
         let (mut at, mut source) = (to.add(head), from.add(head));
