@@ -8,9 +8,7 @@ use axaddrspace::{AddrSpace, GuestPhysAddr, GuestPhysRange, MappingFlags, Vmids}
 use axdevice::{Bus, BusBuilder, ConsolePort, IrqLine, IrqLines, Pl011};
 use axerrno::{AxError, AxResult};
 use axvcpu::{ArchVm, AxArchVCpu, ConsoleModel, IrqchipRegion, IrqchipRole, VCpuSync, VmSetup};
-use axvmconfig::{
-    AxVMConfig, EmulatedDeviceConfig, EmulatedDeviceType, VMInterruptMode, VmMemConfig,
-};
+use axvmconfig::{AxVMConfig, EmulatedDeviceConfig, EmulatedDeviceType, VMInterruptMode};
 use spin::Mutex;
 
 use crate::memory::{SharedMemory, VmMemory};
@@ -233,7 +231,8 @@ fn range(device: &EmulatedDeviceConfig) -> GuestPhysRange {
     }
 }
 
-/// Emulated devices on the bus. A range of RAM under one of them would never be reached: refused.
+/// Emulated devices on the bus. RAM or physical registers under one of them would never trap, and
+/// the device never be reached: refused.
 fn build_devices<V: AxArchVCpu>(
     config: &AxVMConfig,
     arch: &Arc<V::Vm>,
@@ -264,16 +263,18 @@ fn build_devices<V: AxArchVCpu>(
         console = Some(uart);
     }
     let bus = bus.freeze();
-    for region in config.memory_regions() {
-        refuse_overlap(&bus, region)?;
+    let ram = config.memory_regions().iter().map(|r| (r.gpa, r.size));
+    let passed = config.pass_through_devices().iter();
+    for (gpa, size) in ram.chain(passed.map(|d| (d.base_gpa, d.length))) {
+        refuse_overlap(&bus, gpa, size)?;
     }
     Ok((bus, console))
 }
 
-fn refuse_overlap(bus: &Bus, region: &VmMemConfig) -> Result<(), VmError> {
+fn refuse_overlap(bus: &Bus, gpa: usize, size: usize) -> Result<(), VmError> {
     let new = GuestPhysRange {
-        start: region.gpa.into(),
-        end: region.gpa.saturating_add(region.size).into(),
+        start: gpa.into(),
+        end: gpa.saturating_add(size).into(),
     };
     match bus
         .ranges()

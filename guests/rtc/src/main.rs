@@ -100,7 +100,15 @@ fn sleep() -> bool {
     exception::mask();
     while !taken() {
         // SAFETY: waits for an interrupt, which is then taken, and taken out of the way, here.
-        unsafe { asm!("wfi", "msr daifclr, #2", "isb", "msr daifset, #2", options(nostack)) };
+        unsafe {
+            asm!(
+                "wfi",
+                "msr daifclr, #2",
+                "isb",
+                "msr daifset, #2",
+                options(nostack)
+            )
+        };
     }
     exception::unmask();
     true
