@@ -9,13 +9,14 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
+use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use axdevice::{ConsoleHook, ConsolePort};
 use axhal::drivers::pl011::Pl011;
 use axhal::irq;
-use axtask::WaitQueue;
-use spin::Mutex;
+use axtask::{Timer, WaitQueue};
+use spin::{Mutex, Once};
 
 use crate::task::{self, Machine, SCHEDULER};
 use crate::{arch, manager};
@@ -186,11 +187,33 @@ fn wake() {
     WAKE.notify_one();
 }
 
+/// How long the first character of some output waits for others.
+const DELAY_NS: u64 = 1_000_000;
+static DELAY: Once<Timer<Machine>> = Once::new();
+/// The timer is armed.
+static DELAYED: AtomicBool = AtomicBool::new(false);
+
+fn delayed(_: usize) {
+    DELAYED.store(false, Ordering::Release);
+    wake();
+}
+
 /// How guests' UARTs reach the console's task.
 struct Hook;
 
 impl ConsoleHook for Hook {
     fn output_ready(&self) {
+        // One switch to the console's task for what is printed in the next moment, not one for
+        // each character.
+        let timer = DELAY.call_once(|| Timer::new(&SCHEDULER, delayed, 0));
+        if !DELAYED.swap(true, Ordering::AcqRel) {
+            let clock = arch::timer();
+            let deadline = clock.now() + clock.scale().to_ticks(DELAY_NS);
+            Pin::static_ref(timer).arm(deadline);
+        }
+    }
+
+    fn output_pressing(&self) {
         wake();
     }
 

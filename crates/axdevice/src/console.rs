@@ -26,8 +26,12 @@ pub trait ConsolePort: Send + Sync {
 /// Called by an emulated UART, on the CPU of the vCPU that uses it, with interrupts masked and no
 /// lock held. Must be short and not block: it wakes the console's task.
 pub trait ConsoleHook: Send + Sync {
-    /// There is output where there was none, or so much that it should be taken soon.
+    /// There is output where there was none. More will follow: it is enough to take it in a
+    /// moment.
     fn output_ready(&self);
+
+    /// There is so much output that it should be taken at once.
+    fn output_pressing(&self);
 
     /// The guest has begun to listen, or there is room again after input had been refused.
     fn input_wanted(&self);

@@ -16,7 +16,7 @@ use alloc::sync::Arc;
 
 use spin::{Mutex, Once};
 
-use crate::{Access, BusFault, ConsoleHook, ConsolePort, IrqLine, MmioDevice};
+use crate::{Access, AccessWidth, BusFault, ConsoleHook, ConsolePort, IrqLine, MmioDevice};
 use uart::{Events, Uart};
 
 /// An emulated PL011: 4 KiB of registers and one level-triggered line.
@@ -61,7 +61,9 @@ impl Pl011 {
         let Some(hook) = self.hook.get() else {
             return;
         };
-        if events.output {
+        if events.pressing {
+            hook.output_pressing();
+        } else if events.output {
             hook.output_ready();
         }
         if events.input {
@@ -70,8 +72,8 @@ impl Pl011 {
     }
 }
 
-/// The register an access is for, and the bits by which it lies inside it. The APB carries 32
-/// bits: wider accesses, and those across a word's end, are not for this device.
+/// The register an access is for, and the bits by which it lies inside it. One across a word's end
+/// is not for this device.
 #[inline]
 fn register(access: Access) -> Result<(u64, u32), BusFault> {
     let lane = (access.offset & 3) as usize;
@@ -81,14 +83,34 @@ fn register(access: Access) -> Result<(u64, u32), BusFault> {
     Ok((access.offset & !3, 8 * lane as u32))
 }
 
+/// The APB carries 32 bits: the bridge in front of it makes two accesses of an aligned one of 64.
+fn halves(access: Access) -> Result<[Access; 2], BusFault> {
+    if access.offset & 3 != 0 {
+        return Err(BusFault);
+    }
+    let half = |offset| Access { offset, width: AccessWidth::Word, ..access };
+    Ok([half(access.offset), half(access.offset + 4)])
+}
+
 impl MmioDevice for Pl011 {
+    #[inline]
     fn read(&self, access: Access) -> Result<u64, BusFault> {
+        if access.width == AccessWidth::Double {
+            let [low, high] = halves(access)?;
+            return Ok(self.read(low)? | self.read(high)? << 32);
+        }
         let (register, shift) = register(access)?;
         Ok(u64::from(self.with(|uart| uart.read(register)) >> shift))
     }
 
     /// A write to a register's upper bytes only is ignored: the APB has no byte enables.
+    #[inline]
     fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
+        if access.width == AccessWidth::Double {
+            let [low, high] = halves(access)?;
+            self.write(low, value & u64::from(u32::MAX))?;
+            return self.write(high, value >> 32);
+        }
         let (register, shift) = register(access)?;
         if shift == 0 {
             self.with(|uart| uart.write(register, value as u32));

@@ -37,6 +37,10 @@ impl ConsoleHook for Hook {
         self.output.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn output_pressing(&self) {
+        self.output.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn input_wanted(&self) {
         self.input.fetch_add(1, Ordering::Relaxed);
     }
@@ -165,7 +169,9 @@ fn widths_and_lanes() {
     assert_eq!(at(IBRD, AccessWidth::Half), Ok(0xabcd));
     assert_eq!(at(IBRD + 1, AccessWidth::Byte), Ok(0xab));
     assert_eq!(at(IBRD + 2, AccessWidth::Half), Ok(0));
-    assert_eq!(at(IBRD, AccessWidth::Double), Err(BusFault));
+    b.set(FBRD, 0x15);
+    assert_eq!(at(IBRD, AccessWidth::Double), Ok(0x15_0000_abcd));
+    assert_eq!(at(IBRD + 2, AccessWidth::Double), Err(BusFault));
     assert_eq!(at(IBRD + 3, AccessWidth::Half), Err(BusFault));
     let put = |offset, width, value| {
         b.uart.write(
@@ -179,7 +185,8 @@ fn widths_and_lanes() {
     };
     assert_eq!(put(IBRD + 1, AccessWidth::Byte, 0x11), Ok(()));
     assert_eq!(b.get(IBRD), 0xabcd);
-    assert_eq!(put(DR, AccessWidth::Double, 0x41), Err(BusFault));
+    assert_eq!(put(IBRD, AccessWidth::Double, 0x2a_0000_1234), Ok(()));
+    assert_eq!((b.get(IBRD), b.get(FBRD)), (0x1234, 0x2a));
     assert_eq!(put(DR, AccessWidth::Byte, 0x41), Ok(()));
     assert_eq!(b.output(10), b"A");
 }

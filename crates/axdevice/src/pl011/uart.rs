@@ -16,12 +16,16 @@ const POLLS: u32 = 16;
 /// What the console is to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Events {
+    /// There is output where there was none.
     pub output: bool,
+    /// There is so much that it should be taken at once.
+    pub pressing: bool,
     pub input: bool,
 }
 
 impl Events {
     pub const NONE: Self = Self {
+        pressing: false,
         output: false,
         input: false,
     };
@@ -312,7 +316,8 @@ impl Uart {
             self.regs.ris &= !INT_TX;
         }
         let len = self.output.len();
-        self.events.output |= len == 1 || len == self.output.capacity() / 2;
+        self.events.output |= len == 1;
+        self.events.pressing |= len == self.output.capacity() / 2;
     }
 
     fn loop_back(&mut self, byte: u8) {
