@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use axaddrspace::{GuestPhysAddr, GuestPhysRange, HostPhysAddr, TableFormat};
-use axdevice::{BusFault, IrqSink, MmioDevice};
+use axdevice::{Bus, BusFault, IrqSink, MmioDevice};
 use axerrno::AxResult;
 
 use crate::{AxVCpuExitReason, PowerOnError, VCpuSync};
@@ -76,6 +76,11 @@ pub trait ArchVm: Send + Sync + Sized + 'static {
 
     /// The stage-2 translation its vCPUs run under. Called before any of them runs.
     fn set_stage2(&self, root: HostPhysAddr, vmid: u16);
+
+    /// The VM's bus. An architecture may serve plain device accesses there itself, without
+    /// [`run`](AxArchVCpu::run) returning. Called before any vCPU runs. What it keeps of the bus
+    /// must not lead from a device back to the bus.
+    fn attach_bus(&self, _bus: &Arc<Bus>) {}
 
     /// Physical interrupt `line` fired on this CPU, was acknowledged there, and is physically active
     /// until the guest ends it. Called on any CPU, whichever vCPUs run. `false`: it does not belong

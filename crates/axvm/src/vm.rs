@@ -29,7 +29,7 @@ pub struct AxVM<H: AxVMHal, V: AxArchVCpu> {
     pub(crate) vcpus: Vec<AxVCpu<V>>,
     pub(crate) sync: Arc<[VCpuSync]>,
     pub(crate) arch: Arc<V::Vm>,
-    pub(crate) bus: Bus,
+    pub(crate) bus: Arc<Bus>,
     console: Option<Arc<dyn ConsolePort>>,
     /// A [`VmStatus`].
     pub(crate) status: AtomicU8,
@@ -73,6 +73,7 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
             let space = memory.space.lock();
             arch.set_stage2(space.root(), space.vmid());
         }
+        arch.attach_bus(&bus);
         Ok(Arc::new(Self {
             config,
             vcpus,
@@ -236,7 +237,7 @@ fn range(device: &EmulatedDeviceConfig) -> GuestPhysRange {
 fn build_devices<V: AxArchVCpu>(
     config: &AxVMConfig,
     arch: &Arc<V::Vm>,
-) -> Result<(Bus, Option<Arc<dyn ConsolePort>>), VmError> {
+) -> Result<(Arc<Bus>, Option<Arc<dyn ConsolePort>>), VmError> {
     let mut bus = BusBuilder::new();
     let mut console: Option<Arc<dyn ConsolePort>> = None;
     let mut lines = IrqLines::new(arch.irq_sink());
@@ -262,7 +263,7 @@ fn build_devices<V: AxArchVCpu>(
         bus.add(range(device), uart.clone())?;
         console = Some(uart);
     }
-    let bus = bus.freeze();
+    let bus = Arc::new(bus.freeze());
     let ram = config.memory_regions().iter().map(|r| (r.gpa, r.size));
     let passed = config.pass_through_devices().iter();
     for (gpa, size) in ram.chain(passed.map(|d| (d.base_gpa, d.length))) {
