@@ -15,8 +15,11 @@ const IMAGE: [u64; 2] = [0x100_0000_0000, 0x100_0080_0000];
 /// The runs that the guest counts in a row.
 const RUNS: f64 = 1000.0;
 
+/// Whether an instruction is of a kind.
+type Kind = fn(u32) -> bool;
+
 /// The kinds of instructions that cost a board more than an emulator shows.
-const KINDS: [(&str, fn(u32) -> bool); 9] = [
+const KINDS: [(&str, Kind); 9] = [
     ("mrs", |op| op & 0xfff0_0000 == 0xd530_0000),
     ("msr", |op| {
         op & 0xfff0_0000 == 0xd510_0000 || is_msr_immediate(op)
@@ -60,13 +63,16 @@ pub fn run() -> Result<String, Failure> {
         let _ = write!(table, " {kind} |");
     }
     let _ = writeln!(table, "\n|---|{}", "---:|".repeat(KINDS.len() + 1));
-    let measures: [(&str, fn(&str, &[String]) -> Result<String, Failure>); 2] =
-        [("alone", systems::alone), ("shared", systems::shared)];
-    for (name, measure) in measures {
+    for name in ["alone", "shared"] {
         let out = file(&format!("build/bench/paths-{name}.counts"));
         let [lo, hi] = IMAGE;
         let option = format!("{plugin},lo={lo:#x},hi={hi:#x},out={out}");
-        let log = measure("max", &["-plugin".into(), option])?;
+        let arguments = ["-plugin".into(), option];
+        let log = if name == "alone" {
+            systems::alone("max", &arguments)?
+        } else {
+            systems::shared("max", &arguments)?
+        };
         let counts = read(&out)?;
         for (number, row) in numbered(&log) {
             let Some(counts) = counts.get(&number) else {

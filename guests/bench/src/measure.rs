@@ -38,17 +38,19 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    const NEW: Self = Self {
-        irq_time: AtomicU64::new(0),
-        irq_done: AtomicU64::new(0),
-        irqs: AtomicU64::new(0),
-        intid: AtomicU64::new(0),
-        fault_time: AtomicU64::new(0),
-        faults: AtomicU64::new(0),
-        esr: AtomicU64::new(0),
-        quiet_address: AtomicU64::new(0),
-        quiet_value: AtomicU64::new(0),
-    };
+    const fn new() -> Self {
+        Self {
+            irq_time: AtomicU64::new(0),
+            irq_done: AtomicU64::new(0),
+            irqs: AtomicU64::new(0),
+            intid: AtomicU64::new(0),
+            fault_time: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+            esr: AtomicU64::new(0),
+            quiet_address: AtomicU64::new(0),
+            quiet_value: AtomicU64::new(0),
+        }
+    }
 
     /// How many interrupts this CPU took.
     #[inline(always)]
@@ -65,7 +67,7 @@ impl Cpu {
 // SAFETY: no other symbol of a guest has this name.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
-static bench_cpus: [Cpu; MAX_CPUS] = [Cpu::NEW; MAX_CPUS];
+static bench_cpus: [Cpu; MAX_CPUS] = [const { Cpu::new() }; MAX_CPUS];
 
 /// CPU number `n`.
 pub fn cpu(n: usize) -> &'static Cpu {
@@ -134,10 +136,9 @@ impl Report {
         // SAFETY: one CPU measures one row at a time, and nothing else refers to the samples.
         let samples = unsafe { &mut *SAMPLES.0.get() };
         mark();
-        for n in 0..RUNS {
-            let [first, second] = run();
-            samples[0][n] = first;
-            samples[1][n] = second;
+        let [first, second] = samples;
+        for (first, second) in first.iter_mut().zip(second.iter_mut()) {
+            [*first, *second] = run();
         }
         mark();
         let faults = cpu(0).faults.load(Ordering::Relaxed) - faults;

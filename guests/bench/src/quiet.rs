@@ -9,8 +9,15 @@ const SECONDS: u64 = 10;
 const BEGIN: u64 = 0x8300_00b0;
 const END: u64 = 0x8300_00e0;
 
+/// Lets the hypervisor pass on what was printed: a tenth of a second.
+fn settle() {
+    let end = now() + read_sysreg!("cntfrq_el0") / 10;
+    while now() < end {}
+}
+
 /// A vCPU that is busy.
 pub fn spin(report: &mut Report) {
+    settle();
     let end = now() + SECONDS * read_sysreg!("cntfrq_el0");
     hvc(BEGIN, [0; 3]);
     while now() < end {}
@@ -20,6 +27,7 @@ pub fn spin(report: &mut Report) {
 
 /// A vCPU that waits for one interrupt.
 pub fn sleep(report: &mut Report) {
+    settle();
     let end = now() + SECONDS * read_sysreg!("cntfrq_el0");
     write_sysreg!("cntv_cval_el0", end);
     write_sysreg!("cntv_ctl_el0", 1);
