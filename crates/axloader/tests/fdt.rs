@@ -197,6 +197,18 @@ fn no_interrupt_controller_no_interrupts() {
 }
 
 #[test]
+fn a_console_without_interrupt_has_none() {
+    let mut platform = platform(&[0], &[]);
+    if let Some(uart) = &mut platform.uart {
+        uart.interrupt = None;
+    }
+    let dtb = generate(&platform, &Chosen::default()).unwrap();
+    let fdt = Fdt::new(&dtb).unwrap();
+    let uart = fdt.find_node("/serial@9000000").unwrap();
+    assert!(uart.property("interrupts").is_none());
+}
+
+#[test]
 fn seed_is_given_when_asked_for() {
     let chosen = Chosen {
         kaslr_seed: Some(0x1122_3344_5566_7788),

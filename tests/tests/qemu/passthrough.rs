@@ -8,6 +8,7 @@ use axhv_tests::vm::Vm;
 use std::process::Command;
 
 pub const CASES: &[Case] = &[
+    ("passthrough::rtc_on_the_board", rtc_on_the_board),
     ("passthrough::rtc_on_1_cpu", |name| {
         rtc(Machine::new(name).cpus(1).vm(rtc_vm(BY_PATH)))
     }),
@@ -34,6 +35,19 @@ fn devices(list: &str) -> String {
 
 fn rtc_vm(device: &str) -> Vm {
     Vm::guest("rtc", 2).extra(&devices(device))
+}
+
+/// Without the hypervisor: what the guest expects of the clock is right. (The board ends where it
+/// would restart.)
+fn rtc_on_the_board(name: &str) -> Result<(), Failure> {
+    let mut running = Machine::without_hypervisor(name, "rtc.bin")
+        .cpus(2)
+        .boot()?;
+    running.expect("rtc: the alarm came while it works")?;
+    running.expect("rtc: the alarm came while it waits")?;
+    running.expect("rtc: the alarm came on the other CPU")?;
+    running.expect("rtc: restarting with the interrupt pending and active")?;
+    running.finish(0).map(drop)
 }
 
 /// The clock's alarm reaches the guest, wherever its vCPUs are, and a restart leaves nothing of it.
