@@ -10,6 +10,8 @@ const SAME_LEVEL: u64 = 1;
 const ESR_IL: u64 = 1 << 25;
 const ISS_WNR: u64 = 1 << 6;
 const ISS_CM: u64 = 1 << 8;
+/// FAR_EL1 is not valid.
+const ISS_FNV: u64 = 1 << 10;
 /// Synchronous external abort, not on a translation table walk.
 const FSC_EXTERNAL: u64 = 0x10;
 /// The same on a walk; the level is added.
@@ -38,7 +40,7 @@ const SCTLR_DSSBS: u64 = 1 << 44;
 const SCTLR_SPINTMASK: u64 = 1 << 62;
 
 /// The optional parts of PSTATE this CPU has.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PstateFeatures {
     /// FEAT_PAN.
     pub pan: bool,
@@ -107,7 +109,8 @@ pub const fn undefined_esr() -> u64 {
 /// ESR_EL1 of a synchronous external abort.
 ///
 /// `esr_el2` is the syndrome of the access that is refused, `spsr` its context; `walk_level` is
-/// the level of the stage-1 walk the access failed on, if it did.
+/// the level of the stage-1 walk the access failed on, if it did. FnV is what `esr_el2` says, if
+/// that is an external abort itself; it is 0 for all others (D24.2.40).
 pub fn external_abort_esr(esr_el2: u64, spsr: u64, walk_level: Option<u8>) -> u64 {
     let instruction = esr_el2 >> 26 & 0x3f == EC_INSTRUCTION_ABORT_LOWER;
     let class = if instruction {
@@ -121,11 +124,11 @@ pub fn external_abort_esr(esr_el2: u64, spsr: u64, walk_level: Option<u8>) -> u6
         Some(level) => FSC_EXTERNAL_ON_WALK + u64::from(level & 3),
     };
     let details = if instruction {
-        0
+        ISS_FNV
     } else {
-        esr_el2 & (ISS_WNR | ISS_CM)
+        ISS_FNV | ISS_WNR | ISS_CM
     };
-    class << 26 | ESR_IL | details | fsc
+    class << 26 | ESR_IL | esr_el2 & details | fsc
 }
 
 #[cfg(test)]
@@ -185,6 +188,16 @@ mod tests {
             0x25 << 26 | ESR_IL | ISS_WNR | 0x10
         );
         assert_eq!(external_abort_esr(data, USR32, None) >> 26, 0x24);
+        let without_address = 0x24 << 26 | ISS_FNV | ISS_CM | 0x10;
+        assert_eq!(
+            external_abort_esr(without_address, EL0, None),
+            0x24 << 26 | ESR_IL | ISS_FNV | ISS_CM | 0x10
+        );
+        let fetch = 0x20 << 26 | ISS_FNV | ISS_WNR | 0x10;
+        assert_eq!(
+            external_abort_esr(fetch, EL0, None),
+            0x20 << 26 | ESR_IL | ISS_FNV | 0x10
+        );
         let fetch = 0x20 << 26 | 0x05;
         assert_eq!(
             external_abort_esr(fetch, EL1T, Some(2)),

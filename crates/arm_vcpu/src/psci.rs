@@ -70,7 +70,7 @@ pub enum Call {
 }
 
 /// What the CPU says of itself, for SMCCC_ARCH_FEATURES.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mitigations {
     /// ID_AA64PFR0_EL1.CSV2 is not 0: branch targets trained elsewhere don't steer this context.
     pub csv2: bool,
@@ -111,19 +111,20 @@ fn decode_sized(function: u32, x: [u64; 4]) -> Call {
             context: c,
         },
         // Level 0 only: DEN 0022F, 5.1.5 lets PSCI 1.0 answer higher levels with
-        // INVALID_PARAMETERS.
-        id::AFFINITY_INFO if a & !AFFINITY_BITS == 0 && b == 0 => Call::AffinityInfo(a),
+        // INVALID_PARAMETERS. The level is a 32-bit argument in both forms.
+        id::AFFINITY_INFO if a & !AFFINITY_BITS == 0 && b as u32 == 0 => Call::AffinityInfo(a),
         id::CPU_ON | id::AFFINITY_INFO => Call::Done(ret::INVALID_PARAMETERS),
-        id::CPU_SUSPEND => suspend(a),
+        id::CPU_SUSPEND => suspend(a as u32),
         _ => Call::Done(ret::NOT_SUPPORTED),
     }
 }
 
 /// CPU_SUSPEND: the original format of `power_state` (5.4.2.1): bits 25:24 power level, bit 16
 /// state type, bits 15:0 state id; the others are reserved. A request for a power-down state may
-/// be answered with a standby state (5.1.2): the call then returns SUCCESS after the wake-up.
-fn suspend(power_state: u64) -> Call {
-    const KNOWN: u64 = 0x300_0000 | 1 << 16 | 0xffff;
+/// be answered with a standby state (5.1.2): the call then returns SUCCESS after the wake-up. It
+/// has 32 bits in both forms of the call (5.1.2).
+fn suspend(power_state: u32) -> Call {
+    const KNOWN: u32 = 0x300_0000 | 1 << 16 | 0xffff;
     if power_state & !KNOWN != 0 {
         Call::Done(ret::INVALID_PARAMETERS)
     } else {
@@ -208,6 +209,13 @@ mod tests {
         ] {
             assert_eq!(call(x), Call::Done(ret::INVALID_PARAMETERS), "{x:x?}");
         }
+    }
+
+    #[test]
+    fn power_states_and_levels_have_32_bits_in_both_forms() {
+        const UPPER: u64 = 0xffff_ffff_0000_0000;
+        assert_eq!(call([0xc400_0001, UPPER | 1 << 16, 0, 0]), Call::Suspend);
+        assert_eq!(call([0xc400_0004, 1, UPPER, 0]), Call::AffinityInfo(1));
     }
 
     #[test]
