@@ -3,7 +3,7 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use arm_vcpu::{ArmHost, ArmVCpu};
+use arm_vcpu::{ArmHost, ArmVCpu, CpuError};
 use arrayvec::ArrayVec;
 use axaddrspace::GuestPhysRange;
 use axhal::boot::BootInfo;
@@ -55,8 +55,8 @@ pub enum ArchError {
     Counter(BadFrequency),
     /// The GIC has no maintenance interrupt: no virtual CPU interface.
     NoMaintenanceInterrupt,
-    /// Stage 2 can't be set up for the CPU's sizes.
-    Stage2(axaddrspace::AddrSpaceError),
+    /// This CPU can't run guests.
+    Cpu(CpuError),
     /// No memory.
     NoMemory,
 }
@@ -73,7 +73,7 @@ impl fmt::Display for ArchError {
                     "the interrupt controller can't serve guests: its node has no `interrupts`"
                 )
             }
-            Self::Stage2(error) => write!(f, "stage-2 translation: {error:?}"),
+            Self::Cpu(error) => write!(f, "{error}"),
             Self::NoMemory => write!(f, "no memory"),
         }
     }
@@ -91,9 +91,9 @@ impl From<GicError> for ArchError {
     }
 }
 
-impl From<axaddrspace::AddrSpaceError> for ArchError {
-    fn from(error: axaddrspace::AddrSpaceError) -> Self {
-        Self::Stage2(error)
+impl From<CpuError> for ArchError {
+    fn from(error: CpuError) -> Self {
+        Self::Cpu(error)
     }
 }
 
@@ -124,7 +124,8 @@ pub fn init(info: &BootInfo) -> Result<(), ArchError> {
         timer,
         targets,
     });
-    let frames = axaddrspace::TableFormat::root_frames(&arm_vcpu::stage2_format()?);
+    let format = arm_vcpu::stage2_format().map_err(CpuError::Stage2)?;
+    let frames = axaddrspace::TableFormat::root_frames(&format);
     let root = memory::empty_root(frames).ok_or(ArchError::NoMemory)?;
     IDLE_VTTBR.store(root.as_usize() as u64, Ordering::Relaxed);
     Ok(())
@@ -345,6 +346,10 @@ impl ArmHost for Host {
     #[inline]
     fn physical_timer_intid() -> u32 {
         PHYSICAL_TIMER.load(Ordering::Relaxed)
+    }
+
+    fn take_serror() -> Option<u64> {
+        axhal::irq::take_serror()
     }
 
     #[inline]

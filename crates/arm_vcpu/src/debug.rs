@@ -27,10 +27,11 @@ pub enum DebugReg {
     OsLockStatus,
     /// OSDLR_EL1.
     OsDoubleLock,
-    /// MDCCINT_EL1, OSDTRRX_EL1, OSDTRTX_EL1, OSECCR_EL1, DBGPRCR_EL1, DBGCLAIMSET/CLR_EL1: an
-    /// external debugger's side, of which a guest has none: read as zero, writes ignored.
+    /// MDCCINT_EL1, OSDTRRX_EL1, OSDTRTX_EL1, OSECCR_EL1, DBGPRCR_EL1, DBGCLAIMSET/CLR_EL1,
+    /// DBGDTR_EL0, DBGDTRRX/TX_EL0: an external debugger's side, of which a guest has none: read as
+    /// zero, writes ignored.
     ExternalZero,
-    /// DBGAUTHSTATUS_EL1, MDCCSR_EL0: read-only zero.
+    /// DBGAUTHSTATUS_EL1, MDCCSR_EL0, MDRAR_EL1: read-only zero.
     ReadOnlyZero,
 }
 
@@ -49,7 +50,8 @@ impl DebugReg {
             (0, 1, 3, 4) => Self::OsDoubleLock,
             (0, 0, 0, 2) | (0, 0, 2, 0) | (0, 0, 3, 2) | (0, 0, 6, 2) => Self::ExternalZero,
             (0, 1, 4, 4) | (0, 7, 8, 6) | (0, 7, 9, 6) => Self::ExternalZero,
-            (0, 7, 14, 6) | (3, 0, 1, 0) => Self::ReadOnlyZero,
+            (3, 0, 4, 0) | (3, 0, 5, 0) => Self::ExternalZero,
+            (0, 7, 14, 6) | (3, 0, 1, 0) | (0, 1, 0, 0) => Self::ReadOnlyZero,
             _ => return None,
         })
     }
@@ -83,6 +85,32 @@ const CONTROL_ENABLE: u64 = 1;
 /// HMC, SSC, LBN, WT, MASK).
 const BREAK_CONTROL_BITS: u64 = 0x00ff_e1e7;
 const WATCH_CONTROL_BITS: u64 = 0x1f1f_ffff;
+
+/// LBN of both controls: the context breakpoint that is linked to.
+const LBN_SHIFT: u32 = 16;
+const LBN: u64 = 0xf << LBN_SHIFT;
+
+/// Which of the CPU's `count` breakpoints is the guest's number `n`: those that are context-aware
+/// are the CPU's last (D24.3.7, ID_AA64DFR0_EL1.CTX_CMPs), so the guest's last is the CPU's last.
+pub const fn place(n: usize, count: usize) -> usize {
+    if n + 1 == COUNT {
+        count.saturating_sub(1)
+    } else {
+        n
+    }
+}
+
+/// A control of the guest's as it is in a CPU with `count` breakpoints: with the link to where the
+/// linked breakpoint is there.
+pub const fn linked(control: u64, count: usize) -> u64 {
+    let link = (control & LBN) >> LBN_SHIFT;
+    let link = if link < COUNT as u64 {
+        place(link as usize, count) as u64
+    } else {
+        0
+    };
+    control & !LBN | link << LBN_SHIFT
+}
 
 impl DebugState {
     /// After a warm reset: the OS lock is set (H9.2.49), nothing is enabled.
@@ -166,6 +194,31 @@ mod tests {
         for op2 in 4..8 {
             assert_eq!(DebugReg::decode(0, 0, 2, op2), None);
         }
+    }
+
+    #[test]
+    fn the_mandatory_rest_reads_as_zero() {
+        let mut state = DebugState::reset();
+        // MDRAR_EL1; DBGDTR_EL0, DBGDTRRX_EL0 and DBGDTRTX_EL0.
+        let rom = DebugReg::decode(0, 1, 0, 0).unwrap();
+        assert_eq!((state.read(rom), state.write(rom, 1)), (Some(0), None));
+        for crm in [4, 5] {
+            let transfer = DebugReg::decode(3, 0, crm, 0).unwrap();
+            assert_eq!(state.write(transfer, !0), Some(()));
+            assert_eq!(state.read(transfer), Some(0));
+        }
+    }
+
+    #[test]
+    fn the_context_aware_breakpoint_is_the_last_one() {
+        // Six breakpoints: the guest's 0 and 1 are the CPU's 0 and 5.
+        let link_to_1 = 1 << LBN_SHIFT | 0x1e5;
+        assert_eq!([place(0, 6), place(1, 6), place(1, 2)], [0, 5, 1]);
+        assert_eq!(linked(link_to_1, 6), 5 << LBN_SHIFT | 0x1e5);
+        assert_eq!(linked(link_to_1, 2), link_to_1);
+        // A link to a breakpoint that the guest does not have is UNPREDICTABLE for it, and never
+        // one to a breakpoint that is.
+        assert_eq!(linked(5 << LBN_SHIFT, 6), 0);
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! What the CPU offers, as far as switching a vCPU depends on it. Read once from the ID registers;
 //! pure, so that the choices are tested on the host.
 
+use core::fmt;
+
+use axaddrspace::AddrSpaceError;
+
 use crate::inject::PstateFeatures;
 use crate::psci::Mitigations;
 
@@ -21,8 +25,6 @@ pub struct IdRegs {
     pub mmfr1: u64,
     /// ID_AA64MMFR2_EL1.
     pub mmfr2: u64,
-    /// ID_AA64MMFR3_EL1.
-    pub mmfr3: u64,
     /// ID_AA64DFR0_EL1.
     pub dfr0: u64,
 }
@@ -33,14 +35,12 @@ const fn field(register: u64, shift: u32) -> u64 {
 }
 
 /// What the vCPU code asks of the CPU.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features {
     /// FEAT_PAuth in any of its forms: keys to switch, and HCR_EL2.API/APK.
     pub pauth: bool,
     /// FEAT_CSV2_2: SCXTNUM_EL0/EL1 to switch, and HCR_EL2.EnSCXT.
     pub scxtnum: bool,
-    /// FEAT_TCR2: TCR2_EL1 to switch.
-    pub tcr2: bool,
     /// FEAT_HCX: HCRX_EL2 exists.
     pub hcx: bool,
     /// FEAT_S2FWB: stage 2 can force guest RAM write-back.
@@ -51,6 +51,16 @@ pub struct Features {
     pub sme: bool,
     /// FEAT_FGT: fine-grained traps.
     pub fgt: bool,
+    /// FEAT_FGT2: more of them.
+    pub fgt2: bool,
+    /// FEAT_AMUv1: activity monitors.
+    pub amu: bool,
+    /// FEAT_SPE: statistical profiling.
+    pub spe: bool,
+    /// Trace registers can be accessed as System registers.
+    pub trace: bool,
+    /// FEAT_TRF: trace filters.
+    pub trf: bool,
     /// FEAT_RAS: HCR_EL2.TERR.
     pub ras: bool,
     /// FEAT_MPAM: MPAM2_EL2 traps EL0's and EL1's partition ids.
@@ -61,6 +71,8 @@ pub struct Features {
     pub wfxt: bool,
     /// An architected PMU: PMCR_EL0 exists.
     pub pmu: bool,
+    /// FEAT_PMUv3p1: counting can be prohibited at EL2.
+    pub pmu_hpmd: bool,
     /// Breakpoints and watchpoints the CPU has, at least 2 of each (D2.8).
     pub breakpoints: usize,
     /// Watchpoints.
@@ -84,18 +96,23 @@ impl Features {
         Self {
             pauth,
             scxtnum: csv2 >= 2 || (csv2 == 1 && field(id.pfr1, 32) >= 2),
-            tcr2: field(id.mmfr3, 0) != 0,
             hcx: field(id.mmfr1, 40) != 0,
             fwb: field(id.mmfr2, 40) != 0,
             sve: field(id.pfr0, 32) != 0,
             sme: field(id.pfr1, 24) != 0,
             fgt: field(id.mmfr0, 56) != 0,
+            fgt2: field(id.mmfr0, 56) >= 2,
+            amu: field(id.pfr0, 44) != 0,
+            spe: field(id.dfr0, 32) != 0,
+            trace: field(id.dfr0, 4) != 0,
+            trf: field(id.dfr0, 40) != 0,
             ras: field(id.pfr0, 28) != 0,
             mpam: field(id.pfr0, 40) | field(id.pfr1, 16) != 0,
             lor: field(id.mmfr1, 16) != 0,
             wfxt: field(id.isar2, 0) >= 2,
             // 0xf: a PMU that is not the architecture's.
             pmu: !matches!(field(id.dfr0, 8), 0 | 0xf),
+            pmu_hpmd: matches!(field(id.dfr0, 8), 4..=0xe),
             breakpoints: field(id.dfr0, 12) as usize + 1,
             watchpoints: field(id.dfr0, 20) as usize + 1,
             pa_bits: pa_bits(field(id.mmfr0, 0)),
@@ -110,6 +127,67 @@ impl Features {
                 csv2: csv2 != 0,
                 ssbs: field(id.pfr1, 4) != 0,
             },
+        }
+    }
+}
+
+impl Features {
+    /// Whether a CPU that has `self` can run what was prepared for one that has `first`: all that
+    /// is used of a CPU is the same. Sizes may be larger than they need to be.
+    pub fn can_stand_in_for(&self, first: &Self) -> bool {
+        let same_but_for_sizes = Self {
+            pa_bits: first.pa_bits,
+            breakpoints: first.breakpoints,
+            watchpoints: first.watchpoints,
+            ..*self
+        };
+        same_but_for_sizes == *first && self.pa_bits >= first.pa_bits
+    }
+}
+
+/// Why a CPU can't run guests.
+#[derive(Clone, Copy, Debug)]
+pub enum CpuError {
+    /// Stage 2 can't be set up for its sizes.
+    Stage2(AddrSpaceError),
+    /// Guests have been promised what another CPU has, and it has something else.
+    IdRegister {
+        /// CRm of the ID register S3_0_C0_Cm_n.
+        crm: u8,
+        /// Its op2.
+        op2: u8,
+        /// What guests read.
+        promised: u64,
+        /// What they would read if this CPU were the first.
+        here: u64,
+    },
+    /// It lacks or adds something that is used when vCPUs are switched.
+    Features {
+        /// Its features.
+        here: Features,
+    },
+}
+
+impl From<AddrSpaceError> for CpuError {
+    fn from(error: AddrSpaceError) -> Self {
+        Self::Stage2(error)
+    }
+}
+
+impl fmt::Display for CpuError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stage2(error) => write!(f, "stage-2 translation: {error:?}"),
+            Self::IdRegister {
+                crm,
+                op2,
+                promised,
+                here,
+            } => write!(
+                f,
+                "not the first CPU's kind: S3_0_C0_C{crm}_{op2} is {here:#x} for guests, and not {promised:#x}"
+            ),
+            Self::Features { here } => write!(f, "not the first CPU's kind: {here:?}"),
         }
     }
 }
@@ -212,15 +290,17 @@ impl Features {
         value
     }
 
-    /// CPTR_EL2 (E2H=0) with floating point trapped or not: SVE, SME, trace, activity monitors and
-    /// CPACR_EL1 itself as DESIGN 9 says. RES1 bits: 13:12 (12 is TSM with SME), 9, 8 (TZ with
-    /// SVE), 7:0 (D24.2.34).
+    /// CPTR_EL2 (E2H=0) with floating point trapped or not: SVE, SME, trace and activity monitors
+    /// always trap. RES1 bits: 13:12 (12 is TSM with SME), 9, 8 (TZ with SVE), 7:0 (D24.2.34).
     pub const fn cptr(&self, trap_fp: bool) -> u64 {
         const RES1_AND_TRAPS: u64 = 0x33ff;
         const TFP: u64 = 1 << 10;
         const TTA: u64 = 1 << 20;
         const TAM: u64 = 1 << 30;
-        RES1_AND_TRAPS | TTA | TAM | if trap_fp { TFP } else { 0 }
+        RES1_AND_TRAPS
+            | if self.trace { TTA } else { 0 }
+            | if self.amu { TAM } else { 0 }
+            | if trap_fp { TFP } else { 0 }
     }
 
     /// MDCR_EL2: what is hidden traps (PMU, statistical profiling, trace), debug registers trap
@@ -234,7 +314,16 @@ impl Features {
         const TPMS: u64 = 1 << 14;
         const HPMD: u64 = 1 << 17;
         const TTRF: u64 = 1 << 19;
-        counters & 0x1f | TPMCR | TPM | TDA | TDOSA | TDRA | TPMS | HPMD | TTRF
+        TDA | TDOSA
+            | TDRA
+            | if self.pmu {
+                counters & 0x1f | TPMCR | TPM
+            } else {
+                0
+            }
+            | if self.pmu_hpmd { HPMD } else { 0 }
+            | if self.spe { TPMS } else { 0 }
+            | if self.trf { TTRF } else { 0 }
     }
 }
 
@@ -259,6 +348,52 @@ mod tests {
         assert!(some.pauth && some.fwb && some.scxtnum);
         let all = hcr::APK | hcr::API | hcr::FWB | hcr::ENSCXT;
         assert_eq!(some.hcr() & all, all);
+    }
+
+    #[test]
+    fn trap_bits_of_what_is_not_there_are_zero() {
+        let none = Features::new(&IdRegs::default());
+        assert_eq!([none.cptr(true), none.cptr(false)], [0x37ff, 0x33ff]);
+        assert_eq!(none.mdcr(6), 0xe00);
+        let some = Features::new(&IdRegs {
+            pfr0: 1 << 44,
+            dfr0: 1 << 40 | 1 << 32 | 4 << 8 | 1 << 4,
+            ..IdRegs::default()
+        });
+        assert_eq!(some.cptr(false), 0x33ff | 1 << 30 | 1 << 20);
+        assert_eq!(some.mdcr(6), 0xe66 | 1 << 14 | 1 << 17 | 1 << 19);
+        // PMUv3 without its 8.1 part; a PMU that is not the architecture's.
+        let pmu = |version: u64| {
+            let dfr0 = version << 8;
+            Features::new(&IdRegs {
+                dfr0,
+                ..IdRegs::default()
+            })
+        };
+        assert_eq!([pmu(1).mdcr(6), pmu(15).mdcr(6)], [0xe66, 0xe00]);
+    }
+
+    #[test]
+    fn a_cpu_stands_in_for_one_with_the_same_features() {
+        let id = IdRegs {
+            mmfr0: 2,
+            mmfr2: 1 << 40,
+            ..IdRegs::default()
+        };
+        let first = Features::new(&id);
+        let other = |change: fn(&mut IdRegs)| {
+            let mut id = id;
+            change(&mut id);
+            Features::new(&id)
+        };
+        assert!(first.can_stand_in_for(&first));
+        // Wider addresses, more breakpoints.
+        assert!(other(|id| id.mmfr0 = 4).can_stand_in_for(&first));
+        assert!(other(|id| id.dfr0 = 5 << 12).can_stand_in_for(&first));
+        // Narrower ones; no FWB; keys that would not be switched.
+        assert!(!other(|id| id.mmfr0 = 1).can_stand_in_for(&first));
+        assert!(!other(|id| id.mmfr2 = 0).can_stand_in_for(&first));
+        assert!(!other(|id| id.isar1 = 1 << 8).can_stand_in_for(&first));
     }
 
     #[test]

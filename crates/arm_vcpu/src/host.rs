@@ -49,6 +49,10 @@ pub trait ArmHost: Send + Sync + Sized + 'static {
     /// Whether a PPI of this CPU, or an SPI, is pending.
     fn is_pending(intid: u32) -> bool;
 
+    /// Takes an SError that is pending at this CPU as an event and not as a fault of the
+    /// hypervisor: its syndrome (ESR_EL2). For CPUs without FEAT_RAS.
+    fn take_serror() -> Option<u64>;
+
     /// VTTBR_EL2 while no vCPU is bound: VMID 0, and tables that map nothing.
     fn idle_vttbr() -> u64;
 

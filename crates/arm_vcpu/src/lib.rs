@@ -15,8 +15,10 @@ pub mod inject;
 pub mod mmio;
 pub mod psci;
 pub mod sysreg;
+pub mod timer;
 pub mod walk;
 
+pub use features::CpuError;
 pub use host::ArmHost;
 
 #[cfg(target_arch = "aarch64")]

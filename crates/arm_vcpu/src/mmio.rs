@@ -31,20 +31,22 @@ pub enum BusAccess {
         reg_width: AccessWidth,
         /// Sign-extended from `width` to `reg_width`.
         signed: bool,
+        /// The guest is big-endian here: the value's bytes change places.
+        swap: bool,
     },
     /// Writes this value.
     Store {
         /// Width on the bus.
         width: AccessWidth,
-        /// The value, masked to the width.
+        /// The value on the bus, masked to the width.
         value: u64,
     },
 }
 
 impl BusAccess {
-    /// The access of one register.
+    /// The access of one register by a guest that is big-endian there, or not.
     #[inline]
-    pub fn new(transfer: Transfer, registers: &impl Registers) -> Self {
+    pub fn new(transfer: Transfer, big_endian: bool, registers: &impl Registers) -> Self {
         let Transfer {
             reg,
             width,
@@ -58,11 +60,12 @@ impl BusAccess {
                 width,
                 reg_width,
                 signed,
+                swap: big_endian,
             }
         } else {
             Self::Store {
                 width,
-                value: registers.gpr(reg) & width.mask(),
+                value: on_bus(registers.gpr(reg) & width.mask(), width, big_endian),
             }
         }
     }
@@ -74,6 +77,7 @@ impl BusAccess {
                 width,
                 reg_width,
                 signed,
+                ..
             } => AxVCpuExitReason::MmioRead {
                 addr,
                 width,
@@ -87,6 +91,34 @@ impl BusAccess {
                 data: value,
             },
         }
+    }
+}
+
+/// Whether data accesses are big-endian (DDI 0487, D24.2.175, SCTLR_EL1.EE and E0E; PSTATE.E in
+/// AArch32). Devices are little-endian.
+#[inline]
+pub const fn big_endian(spsr: u64, sctlr: u64) -> bool {
+    const AARCH32: u64 = 1 << 4;
+    const E: u64 = 1 << 9;
+    const EL: u64 = 0b1100;
+    const E0E: u64 = 1 << 24;
+    const EE: u64 = 1 << 25;
+    if spsr & AARCH32 != 0 {
+        spsr & E != 0
+    } else if spsr & EL == 0 {
+        sctlr & E0E != 0
+    } else {
+        sctlr & EE != 0
+    }
+}
+
+/// A value of `width` between a register and the bus. Nothing is above the width.
+#[inline]
+const fn on_bus(value: u64, width: AccessWidth, swap: bool) -> u64 {
+    if swap {
+        value.swap_bytes() >> (64 - 8 * width.bytes() as u32)
+    } else {
+        value
     }
 }
 
@@ -208,7 +240,11 @@ impl PendingMmio {
                 width,
                 reg_width,
                 signed,
-            }) => Some((reg, extend(value, width, reg_width, signed))),
+                swap,
+            }) => {
+                let value = on_bus(value & width.mask(), width, swap);
+                Some((reg, extend(value, width, reg_width, signed)))
+            }
         };
         if self.rest.is_some() {
             self.loaded = result;
@@ -274,7 +310,46 @@ mod tests {
             width,
             reg_width: Double,
             signed: false,
+            swap: false,
         }
+    }
+
+    #[test]
+    fn big_endian_guests_see_little_endian_devices() {
+        let mut regs = Fake::default();
+        regs.x[1] = 0xffff_ffff_1122_3344;
+        let transfer = |width, load, signed| Transfer {
+            reg: 1,
+            width,
+            load,
+            reg_width: Double,
+            signed,
+        };
+        for (width, value) in [
+            (Byte, 0x44),
+            (Half, 0x4433),
+            (Word, 0x4433_2211),
+            (Double, 0x4433_2211_ffff_ffff),
+        ] {
+            let access = BusAccess::new(transfer(width, false, false), true, &regs);
+            assert_eq!(access, BusAccess::Store { width, value });
+        }
+        let mut mmio = PendingMmio::default();
+        let access = BusAccess::new(transfer(Half, true, true), true, &regs);
+        mmio.single(Fault::default(), ADDR, access, 4);
+        // Bits above the width are not the device's.
+        mmio.complete(0xff_1280, &mut regs);
+        assert_eq!(regs.x[1], 0xffff_ffff_ffff_8012);
+    }
+
+    #[test]
+    fn the_guest_chooses_its_byte_order_by_exception_level() {
+        const EL1H: u64 = 5;
+        const USR32: u64 = 0x10;
+        let (e0e, ee) = (1 << 24, 1 << 25);
+        assert!(big_endian(0, e0e) && !big_endian(0, ee));
+        assert!(big_endian(EL1H, ee) && !big_endian(EL1H, e0e));
+        assert!(big_endian(USR32 | 1 << 9, 0) && !big_endian(USR32, e0e | ee));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 mod id;
 mod trapped;
 
-pub use id::{IPA_BITS, guest_id, hcrx};
+pub use id::{IPA_BITS, guest_id, hcrx, without_gic};
 pub use trapped::{Answer, answer};
 
 /// A System register's encoding.

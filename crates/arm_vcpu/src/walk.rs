@@ -16,6 +16,30 @@ pub struct Stage1 {
     pub ttbr1: u64,
 }
 
+/// Why stage 1 has no address (PAR_EL1, D24.2.141, with F = 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage1Fault {
+    /// The guest's tables map nothing there (any more): a translation or access flag fault.
+    Unmapped,
+    /// They map something that is not to be had: a permission or address size fault, an external
+    /// abort, or tables that stage 2 refuses to read.
+    Refused,
+}
+
+/// What a PAR_EL1 says of a failed translation; `None` if it did not fail.
+pub const fn par_fault(par: u64) -> Option<Stage1Fault> {
+    const F: u64 = 1 << 0;
+    const S2: u64 = 1 << 9;
+    if par & F == 0 {
+        return None;
+    }
+    // FST: 0b0001xx and, at level -1, 0b101011; 0b0010xx.
+    Some(match (par & S2, par >> 1 & 0x3f) {
+        (0, 0x04..=0x0b | 0x2b) => Stage1Fault::Unmapped,
+        _ => Stage1Fault::Refused,
+    })
+}
+
 /// Bits of a table descriptor that are the next table's address, before the granule's alignment.
 const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
 const LAST_LEVEL: u8 = 3;
@@ -127,6 +151,24 @@ mod tests {
         // 39 bits start at level 1, 64 KiB granule with 42 bits at level 2.
         assert_eq!(level(&[], 25, 0, 0x4000_0000), 1);
         assert_eq!(level(&[], 22 | 1 << 14, 0, 0x4000_0000), 2);
+    }
+
+    #[test]
+    fn only_what_is_not_mapped_may_be_tried_again() {
+        const S2: u64 = 1 << 9;
+        assert_eq!(par_fault(0x4000_0000), None);
+        for (fst, fault) in [
+            (0x04, Stage1Fault::Unmapped),
+            (0x07, Stage1Fault::Unmapped),
+            (0x0b, Stage1Fault::Unmapped),
+            (0x2b, Stage1Fault::Unmapped),
+            (0x00, Stage1Fault::Refused),
+            (0x0f, Stage1Fault::Refused),
+            (0x15, Stage1Fault::Refused),
+        ] {
+            assert_eq!(par_fault(fst << 1 | 1), Some(fault), "{fst:#x}");
+            assert_eq!(par_fault(S2 | fst << 1 | 1), Some(Stage1Fault::Refused));
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use crate::machine::MAX_CPUS;
 const STACK_PAGES: usize = 8;
 const EMERGENCY_PAGES: usize = 2;
 /// What each CPU has of its own. Assembly reads the first four fields, for a CPU that starts with
-/// its caches off.
+/// its caches off, and `serror`.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct PerCpu {
@@ -30,6 +30,8 @@ pub struct PerCpu {
     pub(crate) root: AtomicUsize,
     /// Virtual address of this struct.
     pub(crate) this: AtomicUsize,
+    /// 0: an SError is a fault of the hypervisor. 1: one is waited for. Else its syndrome.
+    pub(crate) serror: AtomicUsize,
     index: AtomicUsize,
     mpidr: AtomicUsize,
     /// The VM's id plus one; 0 while no vCPU runs.
@@ -44,6 +46,7 @@ impl PerCpu {
             stack: AtomicUsize::new(0),
             root: AtomicUsize::new(0),
             this: AtomicUsize::new(0),
+            serror: AtomicUsize::new(0),
             index: AtomicUsize::new(0),
             mpidr: AtomicUsize::new(0),
             vm: AtomicUsize::new(0),

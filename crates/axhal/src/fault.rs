@@ -37,7 +37,7 @@ fn park_unless_reporter() {
 
 /// Reports and stops. `first` is the address that failed, `frame` the frame pointer there.
 pub(crate) fn stop(what: impl FnOnce(), first: Option<usize>, frame: usize) -> ! {
-    arch::irq::mask_all();
+    arch::irq::mask();
     let me = cpu::index() + 1;
     match REPORTER.compare_exchange(0, me, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => {

@@ -2,7 +2,7 @@
 
 use crate::arch::irq as arch;
 
-pub use arch::{masked, unmask};
+pub use arch::{masked, take_serror, unmask};
 
 /// Interrupts are masked as long as it lives, then as they were before.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub fn preemptible<R>(f: impl FnOnce() -> R) -> R {
     debug_assert!(masked(), "preemptible in preemptible");
     arch::unmask();
     let result = f();
-    arch::mask_all();
+    arch::mask();
     result
 }
 
@@ -54,5 +54,5 @@ pub fn wait_for_interrupt() {
     debug_assert!(masked(), "waiting with interrupts open");
     arch::wait();
     arch::unmask();
-    arch::mask_all();
+    arch::mask();
 }

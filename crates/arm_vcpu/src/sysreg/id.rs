@@ -287,6 +287,17 @@ pub fn guest_id(crm: u8, op2: u8, physical: u64) -> u64 {
     kept.chain(limited).fold(0, |value, field| value | field)
 }
 
+/// What a guest without an interrupt controller reads where others read `value`: no GIC System
+/// registers.
+pub const fn without_gic(crm: u8, op2: u8, value: u64) -> u64 {
+    match (crm, op2) {
+        // ID_PFR1_EL1.GIC, ID_AA64PFR0_EL1.GIC.
+        (1, 1) => value & !(0xf << 28),
+        (4, 0) => value & !(0xf << 24),
+        _ => value,
+    }
+}
+
 /// Enable bits of HCRX_EL2 (D24.2.51) that belong to a field of an ID register: CRm, op2, lowest
 /// bit, the value from which on the bit is needed, and the bit.
 const HCRX_ENABLES: &[(u8, u8, u32, u64, u32)] = &[

@@ -12,6 +12,8 @@ pub enum Answer {
     Read(u64),
     /// The write has no effect.
     Ignore,
+    /// ICC_SRE_EL1: RAO/WI, or UNDEFINED where the guest has no interrupt controller.
+    InterfaceEnable,
     /// Self-hosted debug: see [`DebugReg`](crate::debug::DebugReg).
     Debug,
     /// Cache maintenance by set and way (HCR_EL2.TSW): stands for all of the guest's RAM.
@@ -33,6 +35,8 @@ pub const fn answer(reg: SysReg, read: bool) -> Answer {
         // are the hypervisor's: RAZ/WI.
         (3, 0, 1, 0, 1) if read => Answer::Read(0),
         (3, 0, 1, 0, 1) => Answer::Ignore,
+        // ICC_SRE_EL1, trapped by ICC_SRE_EL2.Enable = 0 (IHI 0069, 12.2.20). The register is the CPU's, not the guest's.
+        (3, 0, 12, 12, 5) => Answer::InterfaceEnable,
         // DC ISW, CSW, CISW (C5.3).
         (1, 0, 7, 6 | 10 | 14, 2) if !read => Answer::SetWay,
         // op0 2 with op1 1 is trace; with op1 4 AArch32's DBGVCR32_EL2.
@@ -102,6 +106,9 @@ mod tests {
     fn the_rest() {
         assert_eq!(of(3, 0, 1, 0, 1, true), Answer::Read(0));
         assert_eq!(of(3, 0, 1, 0, 1, false), Answer::Ignore);
+        // ICC_SRE_EL1.
+        assert_eq!(of(3, 0, 12, 12, 5, true), Answer::InterfaceEnable);
+        assert_eq!(of(3, 0, 12, 12, 5, false), Answer::InterfaceEnable);
         for crm in [6, 10, 14] {
             assert_eq!(of(1, 0, 7, crm, 2, false), Answer::SetWay);
         }

@@ -1,7 +1,8 @@
 //! The registers that belong to a vCPU and lie in the CPU while it is bound.
 
-use super::regs::{read, write};
+use super::regs::{isb, read, write};
 use crate::features::Features;
+use crate::timer::{CTL_ENABLE, CTL_IMASK};
 
 /// Defines a block of registers that is saved and restored as one.
 macro_rules! register_block {
@@ -20,11 +21,11 @@ macro_rules! register_block {
 }
 
 register_block! {
-    /// EL1 and EL0 state every CPU has.
+    /// EL1 and EL0 state every CPU has, but for SCTLR_EL1 and TCR_EL1.
     El1 {
         sp_el0 = "SP_EL0", sp_el1 = "SP_EL1", elr = "ELR_EL1", spsr = "SPSR_EL1",
-        sctlr = "SCTLR_EL1", cpacr = "CPACR_EL1", ttbr0 = "TTBR0_EL1", ttbr1 = "TTBR1_EL1",
-        tcr = "TCR_EL1", mair = "MAIR_EL1", amair = "AMAIR_EL1", vbar = "VBAR_EL1",
+        cpacr = "CPACR_EL1", ttbr0 = "TTBR0_EL1", ttbr1 = "TTBR1_EL1",
+        mair = "MAIR_EL1", amair = "AMAIR_EL1", vbar = "VBAR_EL1",
         esr = "ESR_EL1", far = "FAR_EL1", afsr0 = "AFSR0_EL1", afsr1 = "AFSR1_EL1",
         contextidr = "CONTEXTIDR_EL1", tpidr_el1 = "TPIDR_EL1", tpidr_el0 = "TPIDR_EL0",
         tpidrro = "TPIDRRO_EL0", par = "PAR_EL1", cntkctl = "CNTKCTL_EL1", csselr = "CSSELR_EL1",
@@ -56,42 +57,51 @@ pub struct Context {
     pub el1: El1,
     pauth: PauthKeys,
     scxtnum: Scxtnum,
-    tcr2: u64,
+    sctlr: u64,
+    tcr: u64,
     pub timer: TimerValues,
     pub cntv_ctl: u64,
     pub cntp_ctl: u64,
 }
 
-/// CNTx_CTL_EL0 (DDI 0487, D24.10): ENABLE and IMASK are written, ISTATUS is read-only.
-pub const CTL_ENABLE: u64 = 1 << 0;
-pub const CTL_IMASK: u64 = 1 << 1;
+/// SCTLR_EL1 with the MMU and caches off: the RES1 bits of Armv8.0.
+const SCTLR_RES1: u64 = 0x30d0_0800;
+const SCTLR_M: u64 = 1 << 0;
+
+/// Stage 1 of EL1&0 walks no tables and is not off either: what a CPU translates speculatively
+/// meanwhile (an AT instruction of EL2 code: Cortex-A72 erratum 1319367, A57 1319537, A55 1530923,
+/// A76 1165522) leaves nothing in a TLB, whatever mixture of two VMs' registers it finds. The idle
+/// VTTBR_EL2 is in force; this is after the next context synchronization.
+#[inline]
+pub fn no_walks() {
+    const EPD0: u64 = 1 << 7;
+    const EPD1: u64 = 1 << 23;
+    write!("TCR_EL1", EPD0 | EPD1);
+    write!("SCTLR_EL1", SCTLR_RES1 | SCTLR_M);
+}
 
 impl Context {
     /// The state after a warm reset to AArch64 EL1 (D1.11.2): what the architecture fixes is
-    /// fixed, all else is 0. SCTLR_EL1: MMU and caches off, the RES1 bits of Armv8.0.
+    /// fixed, all else is 0. SCTLR_EL1: MMU and caches off.
     pub fn reset() -> Self {
-        const SCTLR_RES1: u64 = 0x30d0_0800;
         // 0 is the timers' state after reset, too: disabled.
         Self {
-            el1: El1 {
-                sctlr: SCTLR_RES1,
-                ..El1::default()
-            },
+            sctlr: SCTLR_RES1,
             ..Self::default()
         }
     }
 
     /// Registers -> memory; then the timers stop, so that they don't fire for somebody else.
+    /// Stage 1 goes on: see [`no_walks`].
     pub fn save(&mut self, features: &Features) {
+        self.sctlr = read!("SCTLR_EL1");
+        self.tcr = read!("TCR_EL1");
         self.el1.save();
         if features.pauth {
             self.pauth.save();
         }
         if features.scxtnum {
             self.scxtnum.save();
-        }
-        if features.tcr2 {
-            self.tcr2 = read!("S3_0_C2_C0_3");
         }
         self.cntv_ctl = read!("CNTV_CTL_EL0") & (CTL_ENABLE | CTL_IMASK);
         self.cntp_ctl = read!("CNTP_CTL_EL0") & (CTL_ENABLE | CTL_IMASK);
@@ -100,7 +110,7 @@ impl Context {
         self.timer.save();
     }
 
-    /// Memory -> registers.
+    /// Memory -> registers, but for stage 1.
     pub fn restore(&self, features: &Features) {
         self.el1.restore();
         if features.pauth {
@@ -109,11 +119,19 @@ impl Context {
         if features.scxtnum {
             self.scxtnum.restore();
         }
-        if features.tcr2 {
-            write!("S3_0_C2_C0_3", self.tcr2);
-        }
         self.timer.restore();
         write!("CNTV_CTL_EL0", self.cntv_ctl);
         write!("CNTP_CTL_EL0", self.cntp_ctl);
+    }
+
+    /// Stage 1 goes on, with all other registers and VTTBR_EL2 in force: the inverse of
+    /// [`no_walks`]. TCR_EL1 is last, so that no walk sees an MMU that the guest has off.
+    #[inline]
+    pub fn restore_stage1(&self) {
+        write!("SCTLR_EL1", self.sctlr);
+        if self.sctlr & SCTLR_M == 0 {
+            isb();
+        }
+        write!("TCR_EL1", self.tcr);
     }
 }

@@ -5,7 +5,10 @@ use spin::Once;
 
 use super::regs::{barrier, isb, read, write};
 use super::switch;
-use crate::features::{Features, IdRegs};
+use crate::features::{CpuError, Features, IdRegs};
+
+/// ICC_SRE_EL1 and ICC_SRE_EL2: SRE, DFB and DIB.
+pub const ICC_SRE_ALL: u64 = 7;
 
 static FEATURES: Once<Features> = Once::new();
 static GUEST_IDS: Once<GuestIds> = Once::new();
@@ -26,7 +29,7 @@ impl GuestIds {
     }
 }
 
-/// What the CPUs offer. The first CPU's, which stands for all: DESIGN 4 has machines of one kind.
+/// What the CPUs offer. The first CPU's, which stands for all: [`init_cpu`] refuses others.
 #[inline]
 pub fn features() -> &'static Features {
     FEATURES.call_once(|| Features::new(&id_regs()))
@@ -49,7 +52,6 @@ fn id_regs() -> IdRegs {
         mmfr0: read!("ID_AA64MMFR0_EL1"),
         mmfr1: read!("ID_AA64MMFR1_EL1"),
         mmfr2: read!("S3_0_C0_C7_2"),
-        mmfr3: read!("S3_0_C0_C7_3"),
         dfr0: read!("ID_AA64DFR0_EL1"),
     }
 }
@@ -103,11 +105,14 @@ pub fn stage2_format() -> Result<Vmsa, AddrSpaceError> {
 }
 
 /// Sets this CPU up for guests; `idle_vttbr` is stage 2 while none is bound (VMID 0, tables that
-/// map nothing). Once on each CPU, with interrupts masked.
-pub fn init_cpu(idle_vttbr: u64) -> Result<(), AddrSpaceError> {
+/// map nothing). Once on each CPU, with interrupts masked; an error is a CPU to be parked.
+pub fn init_cpu(idle_vttbr: u64) -> Result<(), CpuError> {
     let features = features();
+    let here = same_kind(features)?;
     write!("VTCR_EL2", stage2_format()?.vtcr(features.vmid16));
     write!("VTTBR_EL2", idle_vttbr);
+    isb();
+    super::context::no_walks();
     write!("HCR_EL2", features.hcr());
     write!("CPTR_EL2", features.cptr(true));
     write!("HSTR_EL2", 0);
@@ -124,15 +129,7 @@ pub fn init_cpu(idle_vttbr: u64) -> Result<(), AddrSpaceError> {
     if features.hcx {
         write!("S3_4_C1_C2_2", guest_ids().hcrx);
     }
-    if features.fgt {
-        // HFGRTR, HFGWTR, HFGITR, HDFGRTR, HDFGWTR_EL2: no trap of what has a bit for trapping;
-        // the "n" bits, which enable, stay 0: what they enable is hidden and not switched.
-        write!("S3_4_C1_C1_4", 0);
-        write!("S3_4_C1_C1_5", 0);
-        write!("S3_4_C1_C1_6", 0);
-        write!("S3_4_C3_C1_4", 0);
-        write!("S3_4_C3_C1_5", 0);
-    }
+    init_fine_traps(features);
     if features.mpam {
         // MPAM2_EL2.{TRAPMPAM0EL1, TRAPMPAM1EL1}: partition ids are hidden and not switched. (DDI
         // 0598.) MPAMHCR_EL2 exists where MPAMIDR_EL1.HAS_HCR says so.
@@ -144,12 +141,63 @@ pub fn init_cpu(idle_vttbr: u64) -> Result<(), AddrSpaceError> {
     }
     // Debug exceptions need the OS lock open; the guest's own lock is shadowed.
     write!("OSLAR_EL1", 0);
-    super::debug::clear();
-    // Writing ICC_SRE_EL2.Enable (axhal does) lets EL1 use its GIC registers without traps.
+    super::debug::init(&here);
+    // ICC_SRE_EL1 has no virtual copy: it is the same for all guests, and none may write it
+    // (ICC_SRE_EL2.Enable = 0; their other GIC registers don't trap). EL1's copy can be written
+    // only while EL2's SRE is set, which axhal did.
+    write!("S3_0_C12_C12_5", ICC_SRE_ALL);
+    isb();
+    write!("S3_4_C12_C9_5", ICC_SRE_ALL);
     write!("VBAR_EL2", switch::vectors());
     isb();
     barrier!("tlbi vmalls12e1");
     barrier!("dsb nsh");
     isb();
     Ok(())
+}
+
+/// This CPU's features, which are those that have been prepared for.
+fn same_kind(first: &Features) -> Result<Features, CpuError> {
+    let here = Features::new(&id_regs());
+    if !here.can_stand_in_for(first) {
+        return Err(CpuError::Features { here });
+    }
+    let promised = &guest_ids().values;
+    for (index, (&promised, here)) in promised.iter().zip(read_guest_ids().values).enumerate() {
+        if promised != here {
+            return Err(CpuError::IdRegister {
+                crm: (index / 8 + 1) as u8,
+                op2: (index % 8) as u8,
+                promised,
+                here,
+            });
+        }
+    }
+    Ok(here)
+}
+
+/// Fine-grained traps (D24.2, each register's own section), whose reset values are UNKNOWN: no trap
+/// of what has a bit for trapping; the "n" bits, which enable, stay 0, because what they enable is
+/// hidden and not switched.
+fn init_fine_traps(features: &Features) {
+    if features.fgt {
+        // HFGRTR, HFGWTR, HFGITR, HDFGRTR, HDFGWTR_EL2.
+        write!("S3_4_C1_C1_4", 0);
+        write!("S3_4_C1_C1_5", 0);
+        write!("S3_4_C1_C1_6", 0);
+        write!("S3_4_C3_C1_4", 0);
+        write!("S3_4_C3_C1_5", 0);
+        if features.amu {
+            // HAFGRTR_EL2.
+            write!("S3_4_C3_C1_6", 0);
+        }
+    }
+    if features.fgt2 {
+        // HDFGRTR2, HDFGWTR2, HFGRTR2, HFGWTR2, HFGITR2_EL2.
+        write!("S3_4_C3_C1_0", 0);
+        write!("S3_4_C3_C1_1", 0);
+        write!("S3_4_C3_C1_2", 0);
+        write!("S3_4_C3_C1_3", 0);
+        write!("S3_4_C3_C1_7", 0);
+    }
 }

@@ -12,8 +12,8 @@ use crate::decode::{
     DataAbort, Wait, class, condition_holds, exception_class, immediate, instruction_length,
     step_over, wfit_register,
 };
-use crate::mmio::{BusAccess, Fault, Registers};
-use crate::{ArmHost, inject, psci};
+use crate::mmio::{BusAccess, Fault, Registers, big_endian};
+use crate::{ArmHost, inject, psci, timer};
 
 /// From this class on: not an instruction that was trapped.
 const FIRST_NOT_TRAPPED: u8 = 0x20;
@@ -34,7 +34,8 @@ pub unsafe extern "C" fn on_sync<H: ArmHost>(frame: *mut Frame) -> bool {
     }
 }
 
-/// SErrors taken from the guest are attributed to it: it runs, or was the last to.
+/// SErrors taken from the guest are attributed to it: those of the vCPUs before it have been taken
+/// when they left ([`ArmVCpu::take_serror`]), and EL2 itself masks them.
 ///
 /// # Safety
 /// As [`on_sync`].
@@ -190,35 +191,48 @@ impl<H: ArmHost> ArmVCpu<H> {
 
     /// WFI or WFIT. (WFE and WFET do not trap.)
     fn wfx(&mut self, esr: u64) -> bool {
-        let limit_reg = self.wait_limit(esr);
+        let pc = read!("ELR_EL2");
         self.skip(esr);
-        match limit_reg {
-            // The limit is by the guest's own counter.
-            Some(reg) => {
-                let limit = self.frame.gpr(reg).wrapping_add(self.vm.cntvoff());
-                self.wait_for_interrupt(Some(limit))
-            }
-            None => self.wait_for_interrupt(None),
-        }
+        self.wait_for_interrupt(Some((esr, pc)))
     }
 
-    /// The register with the limit of a WFIT. QEMU (10.0) reports WFIT as WFI, so where WFIT
-    /// exists, the instruction says what it is unless the syndrome does.
-    fn wait_limit(&self, esr: u64) -> Option<usize> {
+    /// The limit of a WFIT, in host ticks.
+    fn wait_limit(&mut self, esr: u64, pc: u64) -> Option<u64> {
         let wait = Wait::new(esr);
-        if wait.limit_reg.is_some() || !self.features.wfxt {
-            return wait.limit_reg;
+        let reg = match wait.limit_reg {
+            Some(reg) => reg,
+            None => self.unreported_wfit(pc)?,
+        };
+        // By the guest's virtual counter.
+        let limit = self.frame.gpr(reg);
+        Some(timer::host_ticks(limit, self.vm.cntvoff()))
+    }
+
+    /// QEMU (10.0) reports WFIT as WFI, so where WFIT exists, the instruction says which it is. A
+    /// kernel idles in one place, whose WFI is looked at once.
+    fn unreported_wfit(&mut self, pc: u64) -> Option<usize> {
+        if !self.features.wfxt {
+            return None;
+        }
+        let place = (pc, read!("TTBR0_EL1"), read!("TTBR1_EL1"));
+        if self.plain_wfi == Some(place) {
+            return None;
         }
         let mut word = [0; 4];
-        let fetch = translate::fetch_ipa(read!("ELR_EL2"))?;
+        let fetch = translate::stage1(pc).ok()?;
         if !self.vm.memory.read(fetch, &mut word) {
             return None;
         }
-        wfit_register(u32::from_le_bytes(word))
+        let reg = wfit_register(u32::from_le_bytes(word));
+        if reg.is_none() {
+            self.plain_wfi = Some(place);
+        }
+        reg
     }
 
-    /// Waits until an interrupt is signalled, a timer fires or the limit (in host ticks) passes.
-    fn wait_for_interrupt(&mut self, limit: Option<u64>) -> bool {
+    /// Waits until an interrupt is signalled, a timer fires or the limit passes that the waiting
+    /// instruction has: its syndrome and address.
+    fn wait_for_interrupt(&mut self, instruction: Option<(u64, u64)>) -> bool {
         self.serve_requests();
         let signalled = match &self.vm.vgic {
             Some(vgic) => vgic.has_deliverable(self.id),
@@ -228,9 +242,17 @@ impl<H: ArmHost> ArmVCpu<H> {
             return true;
         }
         let now = read!("CNTPCT_EL0");
-        let deadline = [self.timer_deadline(), limit].into_iter().flatten().min();
-        if deadline.is_some_and(|deadline| deadline <= now) {
+        let passed = |deadline: Option<u64>| deadline.is_some_and(|deadline| deadline <= now);
+        let mut deadline = self.timer_deadline();
+        if passed(deadline) {
             return true;
+        }
+        if let Some((esr, pc)) = instruction {
+            let limit = self.wait_limit(esr, pc);
+            if passed(limit) {
+                return true;
+            }
+            deadline = [deadline, limit].into_iter().flatten().min();
         }
         self.leave(AxVCpuExitReason::Halt { deadline })
     }
@@ -238,17 +260,16 @@ impl<H: ArmHost> ArmVCpu<H> {
     /// When the guest's timers fire next, in host ticks. Those that can't interrupt don't count;
     /// but without an interrupt controller, where none can, a guest may wait for one to poll it.
     fn timer_deadline(&self) -> Option<u64> {
-        use super::context::{CTL_ENABLE, CTL_IMASK};
         let can_fire = |ppi| match &self.vm.vgic {
             Some(vgic) => vgic.ppi_can_fire(self.id, ppi),
             None => true,
         };
-        let running = |control: u64| control & (CTL_ENABLE | CTL_IMASK) == CTL_ENABLE;
-        let virtual_timer = (running(read!("CNTV_CTL_EL0")) && can_fire(H::virtual_timer_intid()))
-            .then(|| read!("CNTV_CVAL_EL0").saturating_add(self.vm.cntvoff()));
-        let physical_timer = (running(read!("CNTP_CTL_EL0"))
-            && can_fire(H::physical_timer_intid()))
-        .then(|| read!("CNTP_CVAL_EL0"));
+        let (control, value) = (read!("CNTV_CTL_EL0"), read!("CNTV_CVAL_EL0"));
+        let virtual_timer = timer::deadline(control, value, self.vm.cntvoff())
+            .filter(|_| can_fire(H::virtual_timer_intid()));
+        let (control, value) = (read!("CNTP_CTL_EL0"), read!("CNTP_CVAL_EL0"));
+        let physical_timer =
+            timer::deadline(control, value, 0).filter(|_| can_fire(H::physical_timer_intid()));
         [virtual_timer, physical_timer].into_iter().flatten().min()
     }
 
@@ -265,7 +286,8 @@ impl<H: ArmHost> ArmVCpu<H> {
         let Some(ipa) = translate::fault_ipa(esr, far) else {
             return true;
         };
-        let access = BusAccess::new(transfer, &self.frame);
+        let big_endian = big_endian(read!("SPSR_EL2"), read!("SCTLR_EL1"));
+        let access = BusAccess::new(transfer, big_endian, &self.frame);
         let fault = Fault {
             esr,
             far,
@@ -355,21 +377,26 @@ impl<H: ArmHost> ArmVCpu<H> {
     /// The guest's own translation tables lie where there is no memory.
     fn walk_fault(&mut self, esr: u64, far: u64, ipa: GuestPhysAddr) -> bool {
         let level = translate::walk_level(self.vm.memory.as_ref(), far, ipa);
-        // A walk that may read is refused only for updating the access flag or the dirty state.
-        let access = if DataAbort::new(esr).is_permission_fault() {
-            AccessFlags::Write
-        } else {
-            AccessFlags::Read
+        let fault = Fault {
+            esr,
+            far,
+            walk_level: Some(level),
         };
-        self.page_fault(
-            Fault {
-                esr,
-                far,
-                walk_level: Some(level),
-            },
-            ipa,
-            access,
-        )
+        if !DataAbort::new(esr).is_permission_fault() {
+            return self.page_fault(fault, ipa, AccessFlags::Read);
+        }
+        // There is memory, and it is not for tables: it can't be read, or not be written where the
+        // hardware is to update the access flag or the dirty state, or it is a device (HCR_EL2.PTW).
+        // What data accesses may do there does not matter: made again, the walk would fail again.
+        self.frame.elr = read!("ELR_EL2");
+        self.frame.spsr = read!("SPSR_EL2");
+        self.refuse(fault);
+        write!("ELR_EL2", self.frame.elr);
+        write!("SPSR_EL2", self.frame.spsr);
+        match self.stuck {
+            None => true,
+            Some(fault) => self.leave(AxVCpuExitReason::FailEntry(fault)),
+        }
     }
 
     fn page_fault(&mut self, fault: Fault, addr: GuestPhysAddr, access_flags: AccessFlags) -> bool {

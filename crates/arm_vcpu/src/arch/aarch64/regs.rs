@@ -17,7 +17,7 @@ macro_rules! read {
 /// Writes a system register by its assembler name. Only registers that take effect on the guest
 /// (its EL1 state, its virtual interrupts, its traps), or only after an ISB or ERET.
 macro_rules! write {
-    ($reg:literal, $value:expr) => {{
+    ($reg:expr, $value:expr) => {{
         let value: u64 = $value;
         // SAFETY: registers of the guest's context and of its traps do not affect the hypervisor's
         // own execution or memory: the hypervisor runs at EL2 with E2H=0, under TTBR0_EL2.

@@ -10,7 +10,7 @@ use crate::ArmHost;
 use crate::debug::DebugReg;
 use crate::decode::SysAccess;
 use crate::mmio::Registers;
-use crate::sysreg::{Answer, SysReg, answer};
+use crate::sysreg::{Answer, SysReg, answer, without_gic};
 
 const ICC_SGI1R: SysReg = SysReg::new(3, 0, 12, 11, 5);
 const ICC_ASGI1R: SysReg = SysReg::new(3, 0, 12, 11, 6);
@@ -69,11 +69,21 @@ impl<H: ArmHost> ArmVCpu<H> {
         }
         match answer(reg, is_read) {
             Answer::Id => {
-                let value = cpu::guest_ids().get(reg.crm, reg.op2);
+                let mut value = cpu::guest_ids().get(reg.crm, reg.op2);
+                if self.vm.vgic.is_none() {
+                    value = without_gic(reg.crm, reg.op2, value);
+                }
                 self.frame.set_gpr(rt, value);
             }
             Answer::Read(value) => self.frame.set_gpr(rt, value),
             Answer::Ignore => {}
+            Answer::InterfaceEnable if self.vm.vgic.is_none() => return self.undefined(),
+            Answer::InterfaceEnable => {
+                // SRE, DFB, DIB: what it is on this CPU, for everybody.
+                if is_read {
+                    self.frame.set_gpr(rt, cpu::ICC_SRE_ALL);
+                }
+            }
             Answer::SetWay => {
                 self.skip(esr);
                 return self.set_way();
@@ -161,9 +171,9 @@ impl<H: ArmHost> ArmVCpu<H> {
                 return self.undefined();
             }
             if self.debug.in_use() {
-                debug::restore(&self.debug);
+                debug::restore(&self.debug, self.features);
             } else if was_in_use {
-                debug::clear();
+                debug::clear(self.features);
             }
         }
         self.skip(esr);

@@ -8,7 +8,8 @@ use super::translate;
 use super::vcpu::ArmVCpu;
 use crate::ArmHost;
 use crate::decode::{Base, Decoded, LoadStore, load_store};
-use crate::mmio::{BusAccess, Fault, Registers, WriteBack};
+use crate::mmio::{BusAccess, Fault, Registers, WriteBack, big_endian};
+use crate::walk::Stage1Fault;
 
 /// What became of it.
 pub enum Outcome {
@@ -36,8 +37,10 @@ pub fn access<H: ArmHost>(
     if read!("SPSR_EL2") & SPSR_AARCH32 != 0 || pc % 4 != 0 {
         return Outcome::Unsupported;
     }
-    let Some(fetch) = translate::fetch_ipa(pc) else {
-        return Outcome::Retry;
+    let fetch = match translate::stage1(pc) {
+        Ok(fetch) => fetch,
+        Err(Stage1Fault::Unmapped) => return Outcome::Retry,
+        Err(Stage1Fault::Refused) => return Outcome::Unsupported,
     };
     let mut word = [0; 4];
     if !vcpu.vm.memory.read(fetch, &mut word) {
@@ -95,10 +98,11 @@ fn plan<H: ArmHost>(
             ipa.as_usize() & !(PAGE as usize - 1) | (va & (PAGE - 1)) as usize,
         )
     };
-    let first = (at(va), BusAccess::new(instruction.first, frame));
+    let big_endian = big_endian(frame.spsr, read!("SCTLR_EL1"));
+    let first = (at(va), BusAccess::new(instruction.first, big_endian, frame));
     let second = instruction
         .second
-        .map(|transfer| (at(second_va), BusAccess::new(transfer, frame)));
+        .map(|transfer| (at(second_va), BusAccess::new(transfer, big_endian, frame)));
     let write_back = instruction.write_back.and_then(|delta| {
         let value = base.wrapping_add(delta as u64);
         match instruction.base {

@@ -8,7 +8,7 @@ use axdevice::BusFault;
 use axerrno::{AxError, AxResult};
 use axvcpu::{AxArchVCpu, AxVCpuExitReason, ConsoleModel, GuestFault, PowerOnError, Request};
 
-use super::context::Context;
+use super::context::{Context, no_walks};
 use super::fp::FpState;
 use super::regs::{barrier, isb, read, write};
 use super::switch::{self, Frame};
@@ -16,12 +16,14 @@ use super::{cpu, debug, exit, irq};
 use crate::debug::DebugState;
 use crate::decode::{class, exception_class};
 use crate::features::{Features, hcr};
-use crate::mmio::{PendingMmio, Registers};
+use crate::mmio::{Fault, PendingMmio, Registers};
 use crate::vm::Gic;
 use crate::{ArmHost, ArmVm, inject, psci};
 
 /// PSTATE at a start: EL1h, all interrupts masked (DEN 0022F, 6.4.3.1).
 const START_PSTATE: u64 = 0x3c5;
+/// ICH_HCR_EL2.{TC, TALL0, TALL1} (IHI 0069, 12.4.8): the CPU interface of a VM that has none.
+const ICH_TRAP_ALL: u64 = 0b111 << 10;
 /// MPIDR_EL1 bit 31 is RES1.
 const MPIDR_RES1: u64 = 1 << 31;
 
@@ -45,8 +47,12 @@ pub struct ArmVCpu<H: ArmHost> {
     /// The guest has maintained its caches by set and way since it switched them on or off last;
     /// all RAM has been cleaned for it, and the next switch is waited for.
     pub(super) caches_cleaned: bool,
+    /// The last place (address, TTBR0_EL1, TTBR1_EL1) that waited with WFI and not with WFIT.
+    pub(super) plain_wfi: Option<(u64, u64, u64)>,
+    /// No instruction of the guest has run since its SErrors were taken.
+    errors_taken: bool,
     /// Why it can't go on, if it can't.
-    stuck: Option<GuestFault>,
+    pub(super) stuck: Option<GuestFault>,
     _host: PhantomData<H>,
 }
 
@@ -74,6 +80,7 @@ impl<H: ArmHost> ArmVCpu<H> {
                 return AxVCpuExitReason::Preempted;
             }
         }
+        self.errors_taken = false;
         let frame = (self as *mut Self).cast::<Frame>();
         // SAFETY: the frame is the first field of this vCPU, which is bound to this CPU (`run`'s
         // contract), and `&mut self` keeps everybody else off it. Interrupts are masked and
@@ -81,6 +88,16 @@ impl<H: ArmHost> ArmVCpu<H> {
         unsafe { switch::enter(frame) };
         if let Some(sync) = self.vm.sync.get(self.id) {
             sync.leave();
+        }
+        // Before it sleeps, perhaps for ever, or forgets its state.
+        if matches!(
+            self.exit,
+            AxVCpuExitReason::Halt { .. } | AxVCpuExitReason::CpuDown
+        ) {
+            self.take_serror();
+            if let Some(fault) = self.stuck {
+                return AxVCpuExitReason::FailEntry(fault);
+            }
         }
         self.exit
     }
@@ -114,23 +131,54 @@ impl<H: ArmHost> ArmVCpu<H> {
         }
     }
 
-    /// An SError that is pending now is this guest's: it was the last to run here, and its stores
-    /// are complete. With FEAT_RAS an error synchronization barrier takes it into a register;
-    /// without, it stays pending until the next guest entry (docs/silicon.md).
+    /// Takes the SErrors that this guest has caused, while it is the last to have run here.
+    ///
+    /// Its stores are completed for that, and with them its TLB and cache maintenance, whose
+    /// barrier may come on another CPU, which would not wait for this one's.
     fn take_serror(&mut self) {
-        if !self.features.ras {
+        if self.errors_taken {
             return;
         }
-        // ESB is HINT #16 (C6.2.103). A deferred error is in DISR_EL1, bit 31 (D24.3.6).
-        barrier!("hint #16");
-        const DEFERRED: u64 = 1 << 31;
-        let disr = read!("S3_0_C12_C1_1");
-        if disr & DEFERRED != 0 {
-            write!("S3_0_C12_C1_1", 0);
+        self.errors_taken = true;
+        barrier!("dsb sy");
+        let syndrome = if self.features.ras {
+            // ESB is HINT #16 (C6.2.103). A deferred error is in DISR_EL1, bit 31 (D24.3.6).
+            barrier!("hint #16");
+            const DEFERRED: u64 = 1 << 31;
+            let disr = read!("S3_0_C12_C1_1");
+            if disr & DEFERRED != 0 {
+                write!("S3_0_C12_C1_1", 0);
+                Some(disr)
+            } else {
+                None
+            }
+        } else {
+            // ISR_EL1.A (D24.2.80). Not read early.
+            const PENDING: u64 = 1 << 8;
+            isb();
+            if read!("ISR_EL1") & PENDING != 0 {
+                H::take_serror()
+            } else {
+                None
+            }
+        };
+        if let Some(syndrome) = syndrome {
             self.stuck = Some(GuestFault::HardwareError {
-                syndrome: disr,
+                syndrome,
                 pc: self.frame.elr,
             });
+        }
+    }
+
+    /// Refuses an access: an external abort, in the frame.
+    pub(super) fn refuse(&mut self, fault: Fault) {
+        let esr = inject::external_abort_esr(fault.esr, self.frame.spsr, fault.walk_level);
+        let pc = self.frame.elr;
+        self.inject(esr, Some(fault.far));
+        // The handler of this abort is what could not be fetched: no state changes any more.
+        let fetch = exception_class(fault.esr) == class::INSTRUCTION_ABORT_LOWER;
+        if fetch && self.frame.elr == pc {
+            self.stuck = Some(GuestFault::NoHandler { pc });
         }
     }
 
@@ -158,6 +206,7 @@ impl<H: ArmHost> ArmVCpu<H> {
         self.debug = DebugState::reset();
         self.mmio = PendingMmio::default();
         self.caches_cleaned = false;
+        self.plain_wfi = None;
         self.stuck = None;
     }
 
@@ -194,6 +243,8 @@ impl<H: ArmHost> AxArchVCpu for ArmVCpu<H> {
             debug: DebugState::reset(),
             mmio: PendingMmio::default(),
             caches_cleaned: false,
+            plain_wfi: None,
+            errors_taken: true,
             stuck: None,
             _host: PhantomData,
         })
@@ -225,33 +276,44 @@ impl<H: ArmHost> AxArchVCpu for ArmVCpu<H> {
         self.context.restore(self.features);
         write!("CPTR_EL2", self.features.cptr(true));
         write!("HCR_EL2", self.hcr());
-        if self.debug.in_use() {
-            debug::restore(&self.debug);
+        if self.features.ras {
+            // VDISR_EL2 is what the guest sees as DISR_EL1 (D24.2.205), RAS hidden or not.
+            write!("S3_4_C12_C1_1", 0);
         }
-        if let Some(vgic) = &self.vm.vgic {
-            vgic.load(self.id);
+        if self.debug.in_use() {
+            debug::restore(&self.debug, self.features);
+        }
+        // For stage 1; and the timers' status, which `load` reads, is this vCPU's from here on.
+        isb();
+        self.context.restore_stage1();
+        match &self.vm.vgic {
+            // A timer that has been firing already may be pending at the CPU before its PPI is
+            // made active: the redistributor takes that back (IHI 0069, 4.1.2).
+            Some(vgic) => vgic.load(self.id),
+            None => write!("S3_4_C12_C11_0", ICH_TRAP_ALL),
         }
         // ERET synchronizes the rest.
     }
 
     fn unbind(&mut self) {
-        // The barrier behind the guest's own TLB and cache maintenance may come on another CPU,
-        // which would not wait for this one's.
-        barrier!("dsb ish");
         self.take_serror();
-        if let Some(vgic) = &self.vm.vgic {
-            vgic.put(self.id);
+        // No walk may start from this VM's tables on this CPU any more, speculative ones included,
+        // nor with its VMID.
+        write!("VTTBR_EL2", H::idle_vttbr());
+        isb();
+        match &self.vm.vgic {
+            Some(vgic) => vgic.put(self.id),
+            None => write!("S3_4_C12_C11_0", 0),
         }
         if self.debug.in_use() {
-            debug::clear();
+            debug::clear(self.features);
         }
         if self.fp_live {
             self.fp.save();
             self.fp_live = false;
         }
         self.context.save(self.features);
-        // No walk may start from this VM's tables on this CPU any more, speculative ones included.
-        write!("VTTBR_EL2", H::idle_vttbr());
+        no_walks();
         isb();
     }
 
@@ -264,14 +326,7 @@ impl<H: ArmHost> AxArchVCpu for ArmVCpu<H> {
             Ok(value) => self.mmio.complete(value, &mut self.frame),
             Err(BusFault) => {
                 let fault = self.mmio.take_fault();
-                let esr = inject::external_abort_esr(fault.esr, self.frame.spsr, fault.walk_level);
-                let pc = self.frame.elr;
-                self.inject(esr, Some(fault.far));
-                // The handler of this abort is what could not be fetched: no state changes any more.
-                let fetch = exception_class(fault.esr) == class::INSTRUCTION_ABORT_LOWER;
-                if fetch && self.frame.elr == pc {
-                    self.stuck = Some(GuestFault::NoHandler { pc });
-                }
+                self.refuse(fault);
             }
         }
     }

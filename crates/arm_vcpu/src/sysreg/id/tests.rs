@@ -162,6 +162,14 @@ fn reserved_registers_are_zero() {
     assert_eq!(guest_id(8, 0, u64::MAX), 0);
 }
 
+#[test]
+fn a_guest_without_a_gic_has_no_registers_of_one() {
+    assert_eq!(field(without_gic(4, 0, u64::MAX), 24), 0);
+    assert_eq!(field(without_gic(1, 1, u64::MAX), 28), 0);
+    let others = all_registers().filter(|&(crm, op2)| without_gic(crm, op2, u64::MAX) == u64::MAX);
+    assert_eq!(others.count(), all_registers().count() - 2);
+}
+
 /// A guest on a CPU with everything: the values DESIGN 9 fixes.
 #[test]
 fn fixed_values() {

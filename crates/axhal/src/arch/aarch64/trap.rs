@@ -23,6 +23,7 @@ struct FatalFrame {
 global_asm!(
     include_str!("vectors.S"),
     percpu_emergency = const offset_of!(PerCpu, emergency),
+    percpu_serror = const offset_of!(PerCpu, serror),
     frame_size = const size_of::<FatalFrame>(),
     irq = sym irq,
     fatal = sym fatal,

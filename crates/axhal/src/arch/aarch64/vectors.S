@@ -21,7 +21,15 @@ axhal_el2_vectors:
     stp     x29, x30, [sp, #-192]!
     b       el2_irq
     fatal   6                           // FIQ
-    fatal   7                           // SError
+    .balign 128                         // SError
+    stp     x0, x1, [sp, #-16]!
+    mrs     x0, tpidr_el2
+    ldr     x1, [x0, #{percpu_serror}]
+    cbnz    x1, el2_serror
+    ldp     x0, x1, [sp], #16
+    msr     tpidr_el0, x0
+    mov     x0, #7
+    b       el2_fatal
     fatal   8                           // from a lower EL: no guest runs with this table
     fatal   9
     fatal   10
@@ -63,6 +71,16 @@ el2_irq:
     ldp     x2, x3, [sp, #32]
     ldp     x0, x1, [sp, #16]
     ldp     x29, x30, [sp], #192
+    eret
+
+// An SError that `irq::take_serror` waits for: its syndrome is kept, and no other is let in.
+el2_serror:
+    mrs     x1, esr_el2
+    str     x1, [x0, #{percpu_serror}]
+    mrs     x1, spsr_el2
+    orr     x1, x1, #0x100              // A
+    msr     spsr_el2, x1
+    ldp     x0, x1, [sp], #16
     eret
 
 // x0 = slot, the real x0 in TPIDR_EL0. The stack may be the cause: take this CPU's other one.
