@@ -1,6 +1,6 @@
 //! Xen, and KVM in Debian's kernel, with the same guests. scripts/bench.sh fetches them.
 
-use crate::qemu::{self, Machine};
+use crate::qemu::Machine;
 use crate::rows::{self, Rows};
 use crate::systems::{self, bench, command_line, file, initramfs, linux, word};
 use axhv_tests::Failure;
@@ -95,7 +95,7 @@ fn device_tree(machine: &Machine, domain: &Domain, out: &Path) -> Result<(), Fai
         modules += &module("ramdisk", RAMDISK, ramdisk, "")?;
     }
     text += &format!(
-        "/ {{ chosen {{ xen,xen-bootargs = \"console=dtuart dtuart=/pl011@9000000 sync_console\"; \
+        "/ {{ chosen {{ xen,xen-bootargs = \"console=dtuart dtuart=/pl011@9000000\"; \
          #address-cells = <2>; #size-cells = <2>; \
          domU1 {{ compatible = \"xen,domain\"; #address-cells = <2>; #size-cells = <2>; \
          cpus = <{}>; memory = <0 {}>; vpl011; {modules} }}; }}; }};",
@@ -124,32 +124,40 @@ fn tool(program: &str, args: &[&str]) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// KVM: Debian's kernel as the host, its QEMU for the guest's machine. The host's initramfs runs
-/// one guest after the other, the quiet Linux last.
+/// KVM: Debian's kernel as the host, its QEMU for the guest's machine. The host's initramfs runs one
+/// guest after the other; the quiet Linux has a host of its own, so that its way from the reset on
+/// is that of nobody else.
 pub fn kvm(cpu: &str) -> Result<Rows, Failure> {
-    let machine = Machine::new("kvm", cpu).cpus(2).memory("2500M");
-    let (machine, offsets) = systems::noting_offsets(machine)?;
-    let log = machine
-        .args([
-            "-kernel",
-            &linux(),
-            "-initrd",
-            &file("build/bench/kvm.cpio"),
-        ])
-        .args(["-append", &command_line(true)])
-        .run()?;
-    let part = |name: &str| {
-        let begin = format!("PEER-BEGIN {name}");
-        let (_, rest) = log
-            .split_once(&begin)
-            .ok_or(format!("{}: no {name}", qemu::program()))?;
-        Ok::<_, Failure>(rest.split_once("PEER-END").map_or(rest, |(part, _)| part))
-    };
-    let mut rows = rows::of_bench(part("bench")?)?;
-    rows.extend(rows::of_bench(part("switch")?)?);
-    let offsets = offsets.read()?;
-    for quiet in [true, false] {
-        systems::user_space(&mut rows, quiet, part(word(quiet))?, &offsets, cpu)?;
-    }
+    let (log, _) = kvm_host("kvm", cpu, "bench switch verbose")?;
+    let mut rows = rows::of_bench(part(&log, "bench")?)?;
+    rows.extend(rows::of_bench(part(&log, "switch")?)?);
+    systems::user_space(&mut rows, false, part(&log, "verbose")?, "", cpu)?;
+    let (log, offsets) = kvm_host("kvm-linux-quiet", cpu, "quiet")?;
+    systems::user_space(&mut rows, true, part(&log, "quiet")?, &offsets, cpu)?;
     Ok(rows)
+}
+
+/// Boots the host, which runs `guests`; gives the console's log and the offsets of the guests'
+/// counters.
+fn kvm_host(name: &str, cpu: &str, guests: &str) -> Result<(String, String), Failure> {
+    let machine = Machine::new(name, cpu).cpus(2).memory("2500M");
+    let (machine, offsets) = systems::noting_offsets(machine)?;
+    // What stands behind the dashes is for init.
+    let append = format!("{} -- {guests}", command_line(true));
+    let host = file("build/bench/kvm.cpio");
+    let log = machine
+        .args(["-kernel", &linux(), "-initrd", &host, "-append", &append])
+        .run()?;
+    Ok((log, offsets.read()?))
+}
+
+/// What the guest `name` printed on the host.
+fn part<'a>(log: &'a str, name: &str) -> Result<&'a str, Failure> {
+    let begin = format!("PEER-BEGIN {name}");
+    let (_, rest) = log
+        .split_once(&begin)
+        .ok_or_else(|| format!("KVM's host did not run {name}"))?;
+    rest.split_once("PEER-END")
+        .map(|(part, _)| part)
+        .ok_or_else(|| format!("KVM's {name} did not end"))
 }

@@ -81,8 +81,9 @@ pub fn table(system: &str, now: &Systems, reference: Option<&Systems>) -> String
     text
 }
 
-/// Each row that is worse than `reference` by more than the tolerance, or gone, and each that is
-/// better by more.
+/// Each row whose median is worse than in `reference` by more than the tolerance, or that is gone,
+/// and each that is better by more. The worst run is shown and kept, but not compared: which row
+/// meets the hypervisor's own work for the console is chance.
 pub fn compare(system: &str, now: &Systems, reference: &Systems) -> (Vec<String>, Vec<String>) {
     let empty = Rows::new();
     let ours = now.get(system).unwrap_or(&empty);
@@ -92,17 +93,11 @@ pub fn compare(system: &str, now: &Systems, reference: &Systems) -> (Vec<String>
             worse.push(format!("{row}: not measured any more"));
             continue;
         };
-        let pairs = [
-            ("", measured.median, before.median),
-            (", worst", measured.worst, before.worst),
-        ];
-        for (which, value, before) in pairs {
-            let line = format!("{row}{which}: {before} before, {value} now");
-            if value * 100 > before * (100 + TOLERANCE) {
-                worse.push(line);
-            } else if value * 100 < before * (100 - TOLERANCE) {
-                better.push(line);
-            }
+        let line = format!("{row}: {} before, {} now", before.median, measured.median);
+        if measured.median * 100 > before.median * (100 + TOLERANCE) {
+            worse.push(line);
+        } else if measured.median * 100 < before.median * (100 - TOLERANCE) {
+            better.push(line);
         }
     }
     (worse, better)
@@ -146,9 +141,9 @@ mod tests {
         for (value, worse, better) in [
             (100, 0, 0),
             (102, 0, 0),
-            (103, 2, 0),
+            (103, 1, 0),
             (98, 0, 0),
-            (97, 0, 2),
+            (97, 0, 1),
         ] {
             let (w, b) = compare("axhv", &systems(value), &systems(100));
             assert_eq!((w.len(), b.len()), (worse, better), "{value}");
