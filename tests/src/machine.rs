@@ -112,18 +112,71 @@ impl Machine {
         self
     }
 
-    /// Starts QEMU.
+    /// Starts QEMU, which loads hypervisor and bundle as a boot loader does.
     pub fn boot(self) -> Result<Running, Failure> {
+        let dir = self.dir()?;
+        let (kernel, symbols) = self.kernel()?;
+        let mut command = self.command();
+        command.arg("-kernel").arg(kernel);
+        if !self.vms.is_empty() {
+            command.arg("-initrd").arg(vm::bundle(&dir, &self.vms)?);
+        }
+        if !self.append.is_empty() {
+            command.args(["-append", &self.append]);
+        }
+        Running::start(command, dir.join("console.log"), symbols)
+    }
+
+    /// Starts QEMU with Debian's U-Boot, and lets its `booti` start the hypervisor.
+    pub fn boot_by_uboot(self) -> Result<Running, Failure> {
+        const IMAGE: u64 = 0x5000_0000;
+        const BUNDLE: u64 = 0x5800_0000;
+        let dir = self.dir()?;
+        let (kernel, symbols) = self.kernel()?;
+        let bundle = vm::bundle(&dir, &self.vms)?;
+        let size = std::fs::metadata(&bundle).map_err(|e| e.to_string())?.len();
+        let mut command = self.command();
+        command.args(["-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin"]);
+        for (file, address) in [(&kernel, IMAGE), (&bundle, BUNDLE)] {
+            let file = file.display();
+            let loader = format!("loader,file={file},addr={address:#x},force-raw=on");
+            command.arg("-device").arg(loader);
+        }
+        let mut running = Running::start(command, dir.join("console.log"), symbols)?;
+        running.expect("Hit any key")?;
+        running.send("\n")?;
+        running.expect("=> ")?;
+        if !self.append.is_empty() {
+            running.send(&format!("setenv bootargs {}\n", self.append))?;
+            running.expect("=> ")?;
+        }
+        running.send(&format!(
+            "booti {IMAGE:#x} {BUNDLE:#x}:{size:#x} ${{fdtcontroladdr}}\n"
+        ))?;
+        running.expect("Starting kernel")?;
+        Ok(running)
+    }
+
+    fn dir(&self) -> Result<PathBuf, Failure> {
         let dir = artifacts::root()
             .join("build/tests")
             .join(self.name.replace("::", "-"));
         std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-        let (kernel, symbols) = match &self.boots {
-            Boots::Image(image) => image.build().map(|(bin, elf)| (bin, Some(elf)))?,
-            Boots::Guest(name) => (artifacts::guests()?.join(name), None),
-        };
+        Ok(dir)
+    }
+
+    /// What boots, and its symbols.
+    fn kernel(&self) -> Result<(PathBuf, Option<PathBuf>), Failure> {
+        match &self.boots {
+            Boots::Image(image) => image.build().map(|(bin, elf)| (bin, Some(elf))),
+            Boots::Guest(name) => Ok((artifacts::guests()?.join(name), None)),
+        }
+    }
+
+    /// QEMU with the machine's hardware.
+    fn command(&self) -> Command {
         let qemu = std::env::var("QEMU").unwrap_or_else(|_| "qemu-system-aarch64".into());
-        let mut command = Command::new(&qemu);
+        let mut command = Command::new(qemu);
         command
             .args([
                 "-M",
@@ -147,16 +200,8 @@ impl Machine {
                 "-serial",
                 "chardev:console",
             ])
-            .args(&self.args)
-            .arg("-kernel")
-            .arg(kernel);
-        if !self.vms.is_empty() {
-            command.arg("-initrd").arg(vm::bundle(&dir, &self.vms)?);
-        }
-        if !self.append.is_empty() {
-            command.args(["-append", &self.append]);
-        }
-        Running::start(command, dir.join("console.log"), symbols)
+            .args(&self.args);
+        command
     }
 }
 
@@ -268,6 +313,15 @@ impl Running {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+    }
+
+    /// Whether the machine is off.
+    pub fn ended(&self) -> bool {
+        self.output
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .ended
     }
 
     /// Types `text`.

@@ -11,6 +11,7 @@ use guest_support::uart;
 pub const CASES: &[Case] = &[
     ("mmio::uart_identification", 1, uart_identification),
     ("mmio::load_widths", 1, load_widths),
+    ("mmio::load_eight_bytes", 1, load_eight_bytes),
     ("mmio::load_signed", 1, load_signed),
     ("mmio::store_widths", 1, store_widths),
     ("mmio::zero_register", 1, zero_register),
@@ -78,7 +79,24 @@ fn load_widths() -> Outcome {
     check!(load!("ldrb {v:w}, [{a}] // {o}", IBRD) == 0x81);
     check!(load!("ldrh {v:w}, [{a}] // {o}", IBRD) == 0x8081);
     check!(load!("ldr {v:w}, [{a}] // {o}", IBRD) == 0x8081);
-    check!(load!("ldr {v}, [{a}] // {o}", CR) == u64::from(read32(CR)));
+    Ok(())
+}
+
+/// A UART on a 32-bit bus answers eight bytes with two registers, or not at all.
+fn load_eight_bytes() -> Outcome {
+    write32(CR + 4, 0);
+    let mut value = 0x77;
+    let fault = catch(Resume::Next, || {
+        // SAFETY: reads device registers, or takes an exception that is expected.
+        unsafe {
+            core::arch::asm!("ldr {v}, [{a}]", a = in(reg) CR, v = inout(reg) value,
+                options(nostack));
+        }
+    });
+    done_or_aborted(fault, CR, value == u64::from(read32(CR)), value == 0x77)?;
+    // The distributor's routes have eight bytes.
+    let route = GICD + 0x6000 + 8 * crate::gic::SPI as usize;
+    check!(load!("ldr {v}, [{a}] // {o}", route) == guest_support::mmio::read64(route));
     Ok(())
 }
 

@@ -1,6 +1,10 @@
 //! Tests in QEMU. Each has a machine of its own, a time limit, and a log in `build/tests`.
 
 mod board;
+mod guests;
+mod linux;
+mod machines;
+mod passthrough;
 mod selftest;
 
 use axhv_tests::Failure;
@@ -11,13 +15,20 @@ use std::process::ExitCode;
 pub type Case = (&'static str, fn(&str) -> Result<(), Failure>);
 
 /// All tests, by the file they are in.
-const CASES: &[&[Case]] = &[board::CASES, selftest::CASES];
+const CASES: &[&[Case]] = &[
+    board::CASES,
+    selftest::CASES,
+    guests::CASES,
+    linux::CASES,
+    machines::CASES,
+    passthrough::CASES,
+];
 
 fn main() -> ExitCode {
     let mut args = Arguments::from_args();
-    // An emulated CPU takes a real one: more machines at once than CPUs would run out of time.
+    // More machines at once than CPUs would run out of time.
     let cpus = std::thread::available_parallelism().map_or(1, Into::into);
-    args.test_threads.get_or_insert(cpus.div_ceil(2));
+    args.test_threads.get_or_insert(cpus);
     let trials = CASES
         .iter()
         .copied()

@@ -37,7 +37,7 @@ pub const CASES: &[Case] = &[
         reports(name, "overflow-secondary", "overflow")
     }),
     ("selftest::behind_window", |name| {
-        reports(name, "behind-window", "with_window")
+        reports(name, "behind-window", "main")
     }),
     ("selftest::panic", |name| reports(name, "panic", "cause")),
     ("selftest::panic_in_panic", panic_in_panic),

@@ -1,0 +1,139 @@
+//! Machines of all sizes, ways to boot, and options of the hypervisor.
+
+use crate::Case;
+use axhv_tests::Failure;
+use axhv_tests::machine::{Machine, Running};
+use axhv_tests::vm::Vm;
+use std::time::Duration;
+
+pub const CASES: &[Case] = &[
+    ("machine::ram_512m", ram_512m),
+    ("machine::ram_64g", ram_64g),
+    ("machine::cpus_8", cpus_8),
+    ("machine::no_bundle", no_bundle),
+    ("machine::two_vms", two_vms),
+    ("machine::two_vms_by_booti", two_vms_by_booti),
+    ("machine::console_of_one", console_of_one),
+    ("machine::when_idle_stay", when_idle_stay),
+    ("machine::loglevel", loglevel),
+    ("machine::bad_option", bad_option),
+];
+
+fn hello_runs(mut running: Running) -> Result<(), Failure> {
+    running.expect("hello: done")?;
+    running.finish(0).map(drop)
+}
+
+fn ram_512m(name: &str) -> Result<(), Failure> {
+    let linux = Vm::linux(2).memory("256MiB");
+    let mut running = Machine::new(name).memory("512M").vm(linux).boot()?;
+    running.shell()?;
+    running.send("poweroff\n")?;
+    running.finish(0).map(drop)
+}
+
+/// The host has less: QEMU reserves nothing until it is touched.
+fn ram_64g(name: &str) -> Result<(), Failure> {
+    let machine = Machine::new(name)
+        .memory("64G")
+        .args(&["-object", "memory-backend-ram,id=m,size=64G,reserve=off"])
+        .board("virt,virtualization=on,gic-version=3,memory-backend=m");
+    hello_runs(machine.vm(Vm::guest("hello", 2)).boot()?)
+}
+
+fn cpus_8(name: &str) -> Result<(), Failure> {
+    hello_runs(
+        Machine::new(name)
+            .cpus(8)
+            .vm(Vm::guest("hello", 8))
+            .boot()?,
+    )
+}
+
+fn no_bundle(name: &str) -> Result<(), Failure> {
+    let mut running = Machine::new(name).boot()?;
+    running.expect("no VMs")?;
+    running.finish(2).map(drop)
+}
+
+/// Both VMs' lines have their names; one ends and the other goes on.
+fn two_vms_run(mut running: Running) -> Result<(), Failure> {
+    running.expect("[hello] hello: done")?;
+    running.shell()?;
+    let answer = running.run("echo $((6 * 7))")?;
+    if !answer.contains("42") {
+        return Err(running.failure(&format!("the shell says {answer:?}")));
+    }
+    running.send("poweroff\n")?;
+    running.finish(0).map(drop)
+}
+
+fn two_vms(name: &str) -> Result<(), Failure> {
+    let machine = Machine::new(name)
+        .vm(Vm::linux(2))
+        .vm(Vm::guest("hello", 2));
+    two_vms_run(machine.boot()?)
+}
+
+fn two_vms_by_booti(name: &str) -> Result<(), Failure> {
+    let machine = Machine::new(name)
+        .vm(Vm::linux(2))
+        .vm(Vm::guest("hello", 2));
+    two_vms_run(machine.boot_by_uboot()?)
+}
+
+/// `console=NAME` shows that VM only, without a prefix.
+fn console_of_one(name: &str) -> Result<(), Failure> {
+    let machine = Machine::new(name)
+        .vm(Vm::guest("hello", 1).named("first"))
+        .vm(Vm::guest("hello", 1).named("second"));
+    let mut running = machine.append("console=second").boot()?;
+    running.expect("hello: done")?;
+    let text = running.finish(0)?;
+    let count = text
+        .lines()
+        .filter(|line| line.contains("hello: done"))
+        .count();
+    if count == 1 && !text.contains("[first]") && !text.contains("[second]") {
+        Ok(())
+    } else {
+        Err(format!("{count} guests said that they are done:\n{text}"))
+    }
+}
+
+/// The hypervisor stays when no VM is left.
+fn when_idle_stay(name: &str) -> Result<(), Failure> {
+    let machine = Machine::new(name)
+        .append("when-idle=stay")
+        .vm(Vm::guest("hello", 1));
+    let mut running = machine.boot()?;
+    running.expect("hello: done")?;
+    running.expect("when-idle=stay")?;
+    match running.expect_within("axhv: status", Duration::from_secs(3)) {
+        Ok(_) => Err(running.failure("the hypervisor did not stay")),
+        Err(_) if running.ended() => Err(running.failure("the machine did not stay")),
+        Err(_) => Ok(()),
+    }
+}
+
+/// With `loglevel=off` the hypervisor says nothing but its final line.
+fn loglevel(name: &str) -> Result<(), Failure> {
+    let machine = Machine::new(name)
+        .append("loglevel=off")
+        .vm(Vm::guest("hello", 1));
+    let mut running = machine.boot()?;
+    let before = running.expect("hello: CPU 0 runs")?;
+    if !before.trim().is_empty() {
+        return Err(running.failure(&format!("the hypervisor said {before:?}")));
+    }
+    running.finish(0).map(drop)
+}
+
+fn bad_option(name: &str) -> Result<(), Failure> {
+    let machine = Machine::new(name)
+        .append("loglevel=loud")
+        .vm(Vm::guest("hello", 1));
+    let mut running = machine.boot()?;
+    running.expect("loglevel=loud is not understood")?;
+    running.finish(100).map(drop)
+}
