@@ -2,11 +2,14 @@
  * A TCG plugin for QEMU: how often each instruction of the hypervisor ran in each row of the bench
  * guest.
  *
- *   -plugin paths.so,lo=0xADDRESS,hi=0xADDRESS,out=FILE
+ *   -plugin paths.so,lo=0xADDRESS,hi=0xADDRESS,out=FILE,vectors=0xADDRESS...
  *
  * counts what runs at [lo, hi), where only the hypervisor has code. The guest executes HINT #100
  * before and after the counted runs of a row; the n-th pair is row n, and all else is row 0. FILE
- * gets a line "row address count opcode", in hexadecimal but for row and count.
+ * gets a line "row address count opcode", in hexadecimal but for row and count. Its last line is
+ * "masked address count": the longest that a CPU had interrupts masked since the first row began,
+ * in instructions, and where that ended. An exception to one of the `vectors` masks them, and so
+ * does MSR DAIFSet; MSR DAIFClr and ERET let them in, and in WFI a CPU waits for them.
  *
  * It counts with -icount, where all CPUs run in one thread. Distributions ship no header for the
  * interface (docs/devel/tcg-plugins in QEMU's sources), so its few functions are declared here.
@@ -40,10 +43,19 @@ extern size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *, void *, siz
 /* qemu_plugin_insn_data has these arguments since version 3 of the interface. */
 int qemu_plugin_version = 3;
 
-enum { ROWS = 64, MARK = 0xd5032c9f };
+enum { ROWS = 64, CPUS = 16, TABLES = 4, MARK = 0xd5032c9f };
+
+/* Opcodes. */
+#define ERET 0xd69f03e0u
+#define WFI 0xd503207fu
+
+/* What an instruction does to the mask of interrupts. */
+enum effect { NONE, MASKS, ENDS };
 
 struct place {
+    uint64_t address;
     uint32_t opcode;
+    enum effect effect;
     uint64_t counts[ROWS];
 };
 
@@ -51,13 +63,56 @@ static uint64_t lo, hi;
 static const char *out;
 static struct place **places;
 static unsigned marks;
+static uint64_t vectors[TABLES];
+static unsigned tables;
+static struct {
+    bool masked;
+    uint64_t length;
+} cpus[CPUS];
+static uint64_t longest, longest_end;
+
+/* The stretch of a CPU's instructions with interrupts masked, which `place` goes on with. */
+static void stretch(unsigned vcpu, const struct place *place)
+{
+    if (place->effect == MASKS && !cpus[vcpu].masked) {
+        cpus[vcpu].masked = true;
+        cpus[vcpu].length = 0;
+    }
+    if (!cpus[vcpu].masked)
+        return;
+    cpus[vcpu].length++;
+    if (place->effect != ENDS)
+        return;
+    if (cpus[vcpu].length > longest && marks) {
+        longest = cpus[vcpu].length;
+        longest_end = place->address;
+    }
+    /* Behind WFI they are still masked, but a new stretch begins. */
+    cpus[vcpu].masked = place->opcode == WFI;
+    cpus[vcpu].length = 0;
+}
+
+static enum effect effect_of(uint64_t address, uint32_t opcode)
+{
+    /* MSR DAIFSet and DAIFClr with the bit of IRQs (Arm ARM, C6.2, MSR immediate). */
+    if ((opcode & 0xfffff2ff) == 0xd50342df)
+        return MASKS;
+    if ((opcode & 0xfffff2ff) == 0xd50342ff || opcode == ERET || opcode == WFI)
+        return ENDS;
+    for (unsigned n = 0; n < tables; n++)
+        if (address >= vectors[n] && address < vectors[n] + 0x800)
+            return MASKS;
+    return NONE;
+}
 
 static void executed(unsigned vcpu, void *user)
 {
+    struct place *place = user;
     unsigned row = marks % 2 ? (marks + 1) / 2 : 0;
 
-    (void)vcpu;
-    ((struct place *)user)->counts[row < ROWS ? row : 0]++;
+    place->counts[row < ROWS ? row : 0]++;
+    if (vcpu < CPUS)
+        stretch(vcpu, place);
 }
 
 static void marked(unsigned vcpu, void *user)
@@ -85,7 +140,9 @@ static void translated(plugin_id id, struct qemu_plugin_tb *tb)
             *place = calloc(1, sizeof **place);
         if (!*place)
             abort();
+        (*place)->address = address;
         (*place)->opcode = opcode;
+        (*place)->effect = effect_of(address, opcode);
         qemu_plugin_register_vcpu_insn_exec_cb(insn, executed, 0, *place);
     }
 }
@@ -105,6 +162,7 @@ static void ended(plugin_id id, void *user)
             if (places[n]->counts[row])
                 fprintf(file, "%u %" PRIx64 " %" PRIu64 " %08" PRIx32 "\n", row, lo + n * 4,
                         places[n]->counts[row], places[n]->opcode);
+    fprintf(file, "masked %" PRIx64 " %" PRIu64 "\n", longest_end, longest);
     fclose(file);
 }
 
@@ -118,6 +176,8 @@ int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, ch
             hi = strtoull(argv[n] + 3, NULL, 0);
         else if (!strncmp(argv[n], "out=", 4))
             out = strdup(argv[n] + 4);
+        else if (!strncmp(argv[n], "vectors=", 8) && tables < TABLES)
+            vectors[tables++] = strtoull(argv[n] + 8, NULL, 0);
         else
             return -1;
     }

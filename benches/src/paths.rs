@@ -58,7 +58,7 @@ pub fn run() -> Result<String, Failure> {
     let elf = file("build/aarch64/bare/axhv.elf");
     let functions = Functions::read(&elf)?;
     let mut table = String::from("| path | instructions |");
-    let mut profile = String::new();
+    let (mut profile, mut masked) = (String::new(), String::new());
     for (kind, _) in KINDS {
         let _ = write!(table, " {kind} |");
     }
@@ -66,14 +66,22 @@ pub fn run() -> Result<String, Failure> {
     for name in ["alone", "shared"] {
         let out = file(&format!("build/bench/paths-{name}.counts"));
         let [lo, hi] = IMAGE;
-        let option = format!("{plugin},lo={lo:#x},hi={hi:#x},out={out}");
+        let mut option = format!("{plugin},lo={lo:#x},hi={hi:#x},out={out}");
+        for vectors in functions.vectors() {
+            let _ = write!(option, ",vectors={vectors:#x}");
+        }
         let arguments = ["-plugin".into(), option];
         let log = if name == "alone" {
             systems::alone("max", &arguments)?
         } else {
             systems::shared("max", &arguments)?
         };
-        let counts = read(&out)?;
+        let (counts, [end, longest]) = read(&out)?;
+        let [end, _] = functions.names(end);
+        let _ = writeln!(
+            masked,
+            "with interrupts masked ({name}): {longest}, until {end}"
+        );
         for (number, row) in numbered(&log) {
             let Some(counts) = counts.get(&number) else {
                 continue;
@@ -84,7 +92,7 @@ pub fn run() -> Result<String, Failure> {
     }
     let path = file("build/bench/paths.txt");
     std::fs::write(&path, profile).map_err(|e| format!("{path}: {e}"))?;
-    Ok(table)
+    Ok(format!("{table}\n{masked}"))
 }
 
 /// The plugin, compiled.
@@ -106,12 +114,18 @@ fn compile() -> Result<String, Failure> {
     }
 }
 
-/// The plugin's file: lines `row address count opcode`.
-fn read(path: &str) -> Result<BTreeMap<u64, Counts>, Failure> {
+/// The plugin's file: lines `row address count opcode`, by row, and the last one: where the longest
+/// stretch with interrupts masked ended, and how long it was.
+fn read(path: &str) -> Result<(BTreeMap<u64, Counts>, [u64; 2]), Failure> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
     let mut rows: BTreeMap<u64, Counts> = BTreeMap::new();
+    let mut masked = None;
     for line in text.lines() {
         let words: Vec<&str> = line.split(' ').collect();
+        if let &["masked", end, length] = &words[..] {
+            masked = u64::from_str_radix(end, 16).ok().zip(length.parse().ok());
+            continue;
+        }
         let &[row, address, count, opcode] = &words[..] else {
             return Err(format!("{path}: {line:?}"));
         };
@@ -124,7 +138,8 @@ fn read(path: &str) -> Result<BTreeMap<u64, Counts>, Failure> {
         let (row, address, value) = parsed.ok_or_else(|| format!("{path}: {line:?}"))?;
         rows.entry(row).or_default().insert(address, value);
     }
-    Ok(rows)
+    let (end, length) = masked.ok_or_else(|| format!("{path}: it has no end"))?;
+    Ok((rows, [end, length]))
 }
 
 /// The numbers of the rows in the guest's log, with the name of each.
@@ -188,6 +203,13 @@ impl Functions {
             .collect();
         let loader = addr2line::Loader::new(elf).map_err(|e| format!("{elf}: {e}"))?;
         Ok(Self { symbols, loader })
+    }
+
+    /// The exception vectors.
+    fn vectors(&self) -> impl Iterator<Item = u64> {
+        let named = |name: &str| name.ends_with("_vectors") || name == "vectors";
+        let found = self.symbols.iter().filter(move |(_, name)| named(name));
+        found.map(|(address, _)| *address)
     }
 
     /// The function that stands at `address`, and the one inlined into it that this is of.
@@ -290,8 +312,9 @@ mod tests {
     #[test]
     fn files_of_the_plugin() {
         let path = std::env::temp_dir().join(format!("axhv-paths-{}", std::process::id()));
-        std::fs::write(&path, "1 10000000000 5000 d69f03e0\n").unwrap();
-        let rows = read(&path.display().to_string()).unwrap();
+        std::fs::write(&path, "1 10000000000 5000 d69f03e0\nmasked 1f 20\n").unwrap();
+        let (rows, masked) = read(&path.display().to_string()).unwrap();
+        assert_eq!(masked, [0x1f, 20]);
         assert_eq!(rows[&1][&IMAGE[0]], (5000, 0xd69f_03e0));
         std::fs::remove_file(&path).unwrap();
     }
