@@ -112,6 +112,14 @@ pub const fn big_endian(spsr: u64, sctlr: u64) -> bool {
     }
 }
 
+/// Whether [`big_endian`] has to be asked: seldom.
+#[inline]
+pub const fn may_be_big_endian(spsr: u64, sctlr: u64) -> bool {
+    const AARCH32: u64 = 1 << 4;
+    const E0E_EE: u64 = 3 << 24;
+    spsr & AARCH32 | sctlr & E0E_EE != 0
+}
+
 /// A value of `width` between a register and the bus. Nothing is above the width.
 #[inline]
 const fn on_bus(value: u64, width: AccessWidth, swap: bool) -> u64 {

@@ -78,16 +78,30 @@ pub struct Mitigations {
     pub ssbs: bool,
 }
 
-/// Decodes a call: `x` holds X0 to X3. The function id is W0 (DEN 0028F, 3.1: the upper half is
-/// ignored); a 32-bit call's arguments are W1 to W3.
-#[inline]
-pub fn decode(x: [u64; 4], mitigations: Mitigations) -> Call {
+/// Answers a call that only asks, or that does not exist: most of all calls. `None`: see
+/// [`decode`]. The function id is W0 (DEN 0028F, 3.1: the upper half is ignored).
+#[inline(always)]
+pub fn query(function: u32, argument: u32, mitigations: Mitigations) -> Option<u64> {
+    // PSCI's numbers, 32-bit and 64-bit: 0x84000000 to 0x8400001f, 0xc4000000 to 0xc400001f.
+    if function & !(id::SMC64 | 0x1f) != id::PSCI_VERSION {
+        return Some(match function {
+            id::SMCCC_VERSION => SMCCC_1_1,
+            id::SMCCC_ARCH_FEATURES => arch_features(argument, mitigations),
+            _ => ret::NOT_SUPPORTED,
+        });
+    }
+    match function {
+        id::PSCI_VERSION => Some(PSCI_1_1),
+        id::PSCI_FEATURES => Some(features(argument)),
+        _ => None,
+    }
+}
+
+/// Decodes a call that [`query`] does not answer: `x` holds X0 to X3; a 32-bit call's arguments are
+/// W1 to W3.
+pub fn decode(x: [u64; 4]) -> Call {
     let function = x[0] as u32;
     match function {
-        id::PSCI_VERSION => Call::Done(PSCI_1_1),
-        id::PSCI_FEATURES => Call::Done(features(x[1] as u32)),
-        id::SMCCC_VERSION => Call::Done(SMCCC_1_1),
-        id::SMCCC_ARCH_FEATURES => Call::Done(arch_features(x[1] as u32, mitigations)),
         id::MIGRATE_INFO_TYPE => Call::Done(NO_TRUSTED_OS),
         id::CPU_OFF => Call::CpuOff,
         id::SYSTEM_OFF => Call::SystemOff,
@@ -168,8 +182,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn call_with(x: [u64; 4], mitigations: Mitigations) -> Call {
+        match query(x[0] as u32, x[1] as u32, mitigations) {
+            Some(result) => Call::Done(result),
+            None => decode(x),
+        }
+    }
+
     fn call(x: [u64; 4]) -> Call {
-        decode(x, Mitigations::default())
+        call_with(x, Mitigations::default())
     }
 
     #[test]
@@ -242,7 +263,7 @@ mod tests {
 
     #[test]
     fn mitigations_are_told_as_they_are() {
-        let ask = |function, m| decode([0x8000_0001, function, 0, 0], m);
+        let ask = |function, m| call_with([0x8000_0001, function, 0, 0], m);
         let all = Mitigations {
             csv2: true,
             ssbs: true,

@@ -7,9 +7,11 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use arm_vgic::{Config, Notify, Vgic, Wanted};
 use axaddrspace::{GuestPhysRange, HostPhysAddr};
-use axdevice::{IrqSink, MmioDevice};
+use axdevice::{Bus, IrqSink, MmioDevice};
 use axerrno::{AxError, AxResult};
 use axvcpu::{ArchVm, GuestMemory, IrqchipRole, Kick, Request, VCpuSync, VmSetup};
+
+use spin::Once;
 
 use crate::ArmHost;
 use crate::arch::{Ich, counter};
@@ -71,6 +73,9 @@ pub struct ArmVm<H: ArmHost> {
     /// `None`: a VM without interrupts.
     pub(crate) vgic: Option<Arc<Gic<H>>>,
     irqchip: Vec<(IrqchipRole, GuestPhysRange)>,
+    /// Written once, before any vCPU runs. No device leads back here: their lines end at the
+    /// interrupt controller.
+    pub(crate) bus: Once<Arc<Bus>>,
     /// A bit for each physical SPI that belongs to the VM, by INTID.
     passthrough: [u32; 32],
     /// VTTBR_EL2. Written once, before any vCPU runs.
@@ -143,6 +148,7 @@ impl<H: ArmHost> ArchVm for ArmVm<H> {
                 .map(|region| (region.role, region.range))
                 .collect(),
             passthrough,
+            bus: Once::new(),
             vttbr: AtomicU64::new(0),
             cntvoff: AtomicU64::new(0),
             last_on: (0..H::MAX_CPUS).map(|_| AtomicU32::new(NOBODY)).collect(),
@@ -166,7 +172,11 @@ impl<H: ArmHost> ArchVm for ArmVm<H> {
     }
 
     fn irq_sink(self: &Arc<Self>) -> Arc<dyn IrqSink> {
-        self.clone()
+        Arc::new(Lines(self.vgic.clone()))
+    }
+
+    fn attach_bus(&self, bus: &Arc<Bus>) {
+        self.bus.call_once(|| bus.clone());
     }
 
     fn set_stage2(&self, root: HostPhysAddr, vmid: u16) {
@@ -226,15 +236,18 @@ fn new_vgic<H: ArmHost>(setup: &VmSetup<'_>, affinities: &[u64]) -> AxResult<Gic
     Vgic::new(&config, reach).map_err(|_| AxError::InvalidInput)
 }
 
-impl<H: ArmHost> IrqSink for ArmVm<H> {
+/// The VM's interrupt lines: shared peripheral interrupts.
+struct Lines<H: ArmHost>(Option<Arc<Gic<H>>>);
+
+impl<H: ArmHost> IrqSink for Lines<H> {
     fn set_level(&self, line: u32, asserted: bool) {
-        if let (Some(vgic), Some(spi)) = (&self.vgic, line.checked_add(FIRST_SPI)) {
+        if let (Some(vgic), Some(spi)) = (&self.0, line.checked_add(FIRST_SPI)) {
             vgic.set_level(spi, asserted);
         }
     }
 
     fn pulse(&self, line: u32) {
-        if let (Some(vgic), Some(spi)) = (&self.vgic, line.checked_add(FIRST_SPI)) {
+        if let (Some(vgic), Some(spi)) = (&self.0, line.checked_add(FIRST_SPI)) {
             vgic.pulse(spi);
         }
     }

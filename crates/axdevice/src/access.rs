@@ -2,25 +2,33 @@
 
 /// The width of one bus access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub enum AccessWidth {
     /// 8 bits.
-    Byte,
+    Byte = 0,
     /// 16 bits.
-    Half,
+    Half = 1,
     /// 32 bits.
-    Word,
+    Word = 2,
     /// 64 bits.
-    Double,
+    Double = 3,
 }
 
 impl AccessWidth {
     /// Width in bytes: 1, 2, 4 or 8.
+    #[inline]
     pub const fn bytes(self) -> usize {
-        match self {
-            Self::Byte => 1,
-            Self::Half => 2,
-            Self::Word => 4,
-            Self::Double => 8,
+        1 << self as usize
+    }
+
+    /// The width of 2 to the `log2` bytes; bits 1:0 of it count.
+    #[inline]
+    pub const fn from_log2(log2: u8) -> Self {
+        match log2 & 3 {
+            0 => Self::Byte,
+            1 => Self::Half,
+            2 => Self::Word,
+            _ => Self::Double,
         }
     }
 
@@ -36,6 +44,7 @@ impl AccessWidth {
     }
 
     /// All ones in the bits an access of this width carries.
+    #[inline]
     pub const fn mask(self) -> u64 {
         u64::MAX >> (64 - 8 * self.bytes())
     }

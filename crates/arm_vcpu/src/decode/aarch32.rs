@@ -73,6 +73,12 @@ pub const fn advance_itstate(spsr: u64) -> u64 {
     spsr & !spsr::IT_MASK | next >> 2 << spsr::IT_HIGH | (next & 3) << spsr::IT_LOW
 }
 
+/// Whether [`step_over`] changes anything: seldom.
+#[inline]
+pub const fn needs_step_over(spsr: u64) -> bool {
+    spsr & (spsr::AARCH32 | spsr::BTYPE | spsr::SS) != 0
+}
+
 /// The SPSR after an instruction that the hypervisor did for the guest: as if the CPU had executed
 /// it. ITSTATE advances (AArch32); BTYPE becomes 0 (AArch64, D1.3.3); a single step is complete,
 /// so that its exception comes before the next instruction (SS becomes 0, D2.12).

@@ -104,28 +104,45 @@ pub struct DataAbort {
 }
 
 impl DataAbort {
-    /// Takes the syndrome apart.
-    pub const fn new(esr: u64) -> Self {
-        let write = bit(esr, 6);
-        let transfer = super::Transfer {
-            // SRT, SAS, SF, SSE.
+    /// Whether this is a fault of stage 2, not on a walk, for which FAR_EL2 and HPFAR_EL2 say
+    /// where and the syndrome says what: most device accesses are.
+    #[inline]
+    pub const fn is_plain(esr: u64) -> bool {
+        const ISV: u64 = 1 << 24;
+        const CM: u64 = 1 << 8;
+        const S1PTW: u64 = 1 << 7;
+        const NOT_STAGE2: u64 = 0x30;
+        const STATUS: u64 = 0x3c;
+        const PERMISSION: u64 = 0x0c;
+        esr & (ISV | CM | S1PTW | NOT_STAGE2) == ISV && esr & STATUS != PERMISSION
+    }
+
+    /// The transfer of a [plain](Self::is_plain) one.
+    #[inline]
+    pub const fn plain_transfer(esr: u64) -> super::Transfer {
+        super::Transfer {
+            // SRT, SAS, SF, SSE, WnR.
             reg: bits(esr, 16, 5) as usize,
-            width: match bits(esr, 22, 2) {
-                0 => AccessWidth::Byte,
-                1 => AccessWidth::Half,
-                2 => AccessWidth::Word,
-                _ => AccessWidth::Double,
-            },
-            load: !write,
+            width: AccessWidth::from_log2(bits(esr, 22, 2) as u8),
+            load: !bit(esr, 6),
             reg_width: if bit(esr, 15) {
                 AccessWidth::Double
             } else {
                 AccessWidth::Word
             },
             signed: bit(esr, 21),
-        };
+        }
+    }
+
+    /// Takes the syndrome apart.
+    pub const fn new(esr: u64) -> Self {
+        let write = bit(esr, 6);
         Self {
-            transfer: if bit(esr, 24) { Some(transfer) } else { None },
+            transfer: if bit(esr, 24) {
+                Some(Self::plain_transfer(esr))
+            } else {
+                None
+            },
             far_invalid: bit(esr, 10),
             cache_maintenance: bit(esr, 8),
             on_walk: bit(esr, 7),

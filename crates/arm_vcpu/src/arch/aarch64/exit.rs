@@ -2,6 +2,7 @@
 //! frame and everything else still in the CPU; it returns `true` to go straight back.
 
 use axaddrspace::GuestPhysAddr;
+use axdevice::BusFault;
 use axvcpu::{AccessFlags, AxVCpuExitReason, GuestFault, PowerState};
 
 use super::regs::{isb, read, write};
@@ -9,10 +10,10 @@ use super::switch::Frame;
 use super::vcpu::ArmVCpu;
 use super::{sysreg, translate, undecoded};
 use crate::decode::{
-    DataAbort, Wait, class, condition_holds, exception_class, immediate, instruction_length,
-    step_over, wfit_register,
+    DataAbort, Transfer, Wait, class, condition_holds, exception_class, immediate,
+    instruction_length, needs_step_over, step_over, wfit_register,
 };
-use crate::mmio::{BusAccess, Fault, Registers, big_endian};
+use crate::mmio::{BusAccess, Fault, Registers, big_endian, extend, may_be_big_endian};
 use crate::{ArmHost, inject, psci, timer};
 
 /// From this class on: not an instruction that was trapped.
@@ -71,7 +72,10 @@ impl<H: ArmHost> ArmVCpu<H> {
             "ELR_EL2",
             read!("ELR_EL2").wrapping_add(instruction_length(esr))
         );
-        write!("SPSR_EL2", step_over(read!("SPSR_EL2")));
+        let spsr = read!("SPSR_EL2");
+        if needs_step_over(spsr) {
+            write!("SPSR_EL2", step_over(spsr));
+        }
     }
 
     /// Takes an exception to EL1 from inside a handler.
@@ -90,30 +94,41 @@ impl<H: ArmHost> ArmVCpu<H> {
     }
 
     /// HVC or SMC: PSCI and the SMC Calling Convention, for either conduit.
-    #[inline]
+    #[inline(always)]
     fn call(&mut self, esr: u64) -> bool {
         if immediate(esr) != 0 {
-            // DEN 0028F, 2.9: a non-zero immediate is reserved. The exception's address is the
-            // instruction's own; that of an HVC is already the next one's (D1.3.4).
-            if exception_class(esr) == class::HVC64 {
-                write!("ELR_EL2", read!("ELR_EL2").wrapping_sub(4));
-            }
-            return self.undefined();
+            return self.reserved_call(esr);
         }
-        let [x0, x1, x2, x3, ..] = self.frame.x;
-        match psci::decode([x0, x1, x2, x3], self.features.mitigations) {
-            psci::Call::Done(result) => {
+        let [x0, x1, ..] = self.frame.x;
+        match psci::query(x0 as u32, x1 as u32, self.features.mitigations) {
+            Some(result) => {
                 self.frame.set_gpr(0, result);
                 true
             }
-            call => self.power_call(call),
+            None => self.power_call(),
         }
     }
 
-    fn power_call(&mut self, call: psci::Call) -> bool {
+    /// DEN 0028F, 2.9: a non-zero immediate is reserved.
+    #[cold]
+    fn reserved_call(&mut self, esr: u64) -> bool {
+        // The exception's address is the instruction's own; that of an HVC is already the next
+        // one's (D1.3.4).
+        if exception_class(esr) == class::HVC64 {
+            write!("ELR_EL2", read!("ELR_EL2").wrapping_sub(4));
+        }
+        self.undefined()
+    }
+
+    #[inline(never)]
+    fn power_call(&mut self) -> bool {
         use psci::Call;
-        let exit = match call {
-            Call::Done(_) => return true,
+        let [x0, x1, x2, x3, ..] = self.frame.x;
+        let exit = match psci::decode([x0, x1, x2, x3]) {
+            Call::Done(result) => {
+                self.frame.set_gpr(0, result);
+                return true;
+            }
             Call::AffinityInfo(affinity) => {
                 let state = self
                     .vm
@@ -273,35 +288,65 @@ impl<H: ArmHost> ArmVCpu<H> {
         [virtual_timer, physical_timer].into_iter().flatten().min()
     }
 
-    /// A data access that stage 2 does not translate.
-    #[inline]
+    /// A data access that stage 2 does not translate: most are a device's, which is asked here.
+    #[inline(never)]
     fn data_abort(&mut self, esr: u64) -> bool {
-        let far = read!("FAR_EL2");
-        let abort = DataAbort::new(esr);
-        let (Some(transfer), true, false) =
-            (abort.transfer, abort.is_stage2_fault(), abort.on_walk)
-        else {
-            return self.odd_data_abort(&abort, esr, far);
-        };
-        let Some(ipa) = translate::fault_ipa(esr, far) else {
-            return true;
-        };
-        let big_endian = big_endian(read!("SPSR_EL2"), read!("SCTLR_EL1"));
-        let access = BusAccess::new(transfer, big_endian, &self.frame);
-        let fault = Fault {
-            esr,
-            far,
-            walk_level: None,
-        };
-        let exit = self
-            .mmio
-            .single(fault, ipa, access, instruction_length(esr));
-        self.leave(exit)
+        let big_endian = may_be_big_endian(read!("SPSR_EL2"), read!("SCTLR_EL1"));
+        if !DataAbort::is_plain(esr) || big_endian {
+            return self.odd_data_abort(esr);
+        }
+        let ipa = translate::plain_fault_ipa();
+        match self.ask_device(ipa, DataAbort::plain_transfer(esr)) {
+            Some(Ok(())) => {
+                self.skip(esr);
+                // The device may have interrupted this vCPU, or woken somebody.
+                self.serve_requests();
+                self.go_on()
+            }
+            Some(Err(BusFault)) => self.hardware_abort(esr, read!("FAR_EL2")),
+            None => self.odd_data_abort(esr),
+        }
+    }
+
+    /// Makes a plain access to the device at `ipa`; `None` if there is none.
+    #[inline(always)]
+    fn ask_device(
+        &mut self,
+        ipa: GuestPhysAddr,
+        transfer: Transfer,
+    ) -> Option<Result<(), BusFault>> {
+        let bus = self.vm.bus.get()?;
+        let Transfer {
+            reg,
+            width,
+            load,
+            reg_width,
+            signed,
+        } = transfer;
+        Some(if load {
+            let value = bus.read(self.id, ipa, width, &mut self.last_device)?;
+            value.map(|mut value| {
+                if signed {
+                    value = extend(value, width, reg_width, signed);
+                }
+                self.frame.set_gpr(reg, value);
+            })
+        } else {
+            bus.write(
+                self.id,
+                ipa,
+                width,
+                self.frame.gpr(reg),
+                &mut self.last_device,
+            )?
+        })
     }
 
     /// Data aborts without a syndrome, on the guest's own table walks, or reported by the hardware.
     #[cold]
-    fn odd_data_abort(&mut self, abort: &DataAbort, esr: u64, far: u64) -> bool {
+    fn odd_data_abort(&mut self, esr: u64) -> bool {
+        let far = read!("FAR_EL2");
+        let abort = DataAbort::new(esr);
         if !abort.is_stage2_fault() {
             return self.hardware_abort(esr, far);
         }
@@ -315,6 +360,19 @@ impl<H: ArmHost> ArmVCpu<H> {
             // What is not RAM is in no cache.
             self.skip(esr);
             return true;
+        }
+        if let Some(transfer) = abort.transfer {
+            let big_endian = big_endian(read!("SPSR_EL2"), read!("SCTLR_EL1"));
+            let access = BusAccess::new(transfer, big_endian, &self.frame);
+            let fault = Fault {
+                esr,
+                far,
+                walk_level: None,
+            };
+            let exit = self
+                .mmio
+                .single(fault, ipa, access, instruction_length(esr));
+            return self.leave(exit);
         }
         match undecoded::access(self, esr, far, ipa) {
             undecoded::Outcome::Access(exit) => self.leave(exit),

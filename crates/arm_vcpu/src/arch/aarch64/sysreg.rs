@@ -18,7 +18,7 @@ const ICC_SGI0R: SysReg = SysReg::new(3, 0, 12, 11, 7);
 const ICC_DIR: SysReg = SysReg::new(3, 0, 12, 11, 1);
 
 /// Serves one; `true` goes back to the guest.
-#[inline]
+#[inline(never)]
 pub fn trapped<H: ArmHost>(vcpu: &mut ArmVCpu<H>, esr: u64) -> bool {
     let access = SysAccess::new(esr);
     if access.reg == ICC_SGI1R && !access.read {
@@ -43,6 +43,7 @@ impl<H: ArmHost> ArmVCpu<H> {
         self.go_on()
     }
 
+    #[inline(never)]
     fn other_register(&mut self, esr: u64, access: SysAccess) -> bool {
         let SysAccess {
             reg,

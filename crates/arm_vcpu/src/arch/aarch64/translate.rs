@@ -30,6 +30,14 @@ pub fn fault_ipa(esr: u64, far: u64) -> Option<GuestPhysAddr> {
     Some(GuestPhysAddr::from_usize((page | offset) as usize))
 }
 
+/// The same for a [plain](crate::decode::DataAbort::is_plain) abort.
+#[inline]
+pub fn plain_fault_ipa() -> GuestPhysAddr {
+    const FIPA: u64 = 0x0fff_ffff_fff0;
+    let page = (read!("HPFAR_EL2") & FIPA) << 8;
+    GuestPhysAddr::from_usize((page | read!("FAR_EL2") & PAGE_OFFSET) as usize)
+}
+
 /// What stage 1 makes of `va`; the guest's own PAR_EL1 is kept.
 ///
 /// The access itself, whatever it was, has passed stage 1: what is asked is only where it went. A

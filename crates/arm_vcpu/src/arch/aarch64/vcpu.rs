@@ -4,9 +4,11 @@ use alloc::sync::Arc;
 use core::marker::PhantomData;
 
 use axaddrspace::{GuestPhysAddr, Vmsa};
-use axdevice::BusFault;
+use axdevice::{BusFault, LastHit};
 use axerrno::{AxError, AxResult};
-use axvcpu::{AxArchVCpu, AxVCpuExitReason, ConsoleModel, GuestFault, PowerOnError, Request};
+use axvcpu::{
+    AxArchVCpu, AxVCpuExitReason, ConsoleModel, GuestFault, PowerOnError, Request, VCpuSync,
+};
 
 use super::context::{Context, no_walks};
 use super::fp::FpState;
@@ -44,6 +46,8 @@ pub struct ArmVCpu<H: ArmHost> {
     pub(super) debug: DebugState,
     /// The access the last exit reported, until it is answered.
     pub(super) mmio: PendingMmio,
+    /// The device it used last.
+    pub(super) last_device: LastHit,
     /// The guest has maintained its caches by set and way since it switched them on or off last;
     /// all RAM has been cleaned for it, and the next switch is waited for.
     pub(super) caches_cleaned: bool,
@@ -103,14 +107,17 @@ impl<H: ArmHost> ArmVCpu<H> {
     }
 
     /// Takes what was recorded for this vCPU into its list registers.
-    #[inline]
+    #[inline(always)]
     pub(super) fn serve_requests(&self) {
-        let Some(sync) = self.vm.sync.get(self.id) else {
-            return;
-        };
-        if !sync.has_requests() {
-            return;
+        if let Some(sync) = self.vm.sync.get(self.id)
+            && sync.has_requests()
+        {
+            self.take_requests(sync);
         }
+    }
+
+    #[inline(never)]
+    fn take_requests(&self, sync: &VCpuSync) {
         // Taken also where there is no interrupt controller that would look at them.
         let fold = sync.take_request(Request::Fold);
         let interrupt = sync.take_request(Request::Interrupt);
@@ -242,6 +249,7 @@ impl<H: ArmHost> AxArchVCpu for ArmVCpu<H> {
             fp: FpState::new(),
             debug: DebugState::reset(),
             mmio: PendingMmio::default(),
+            last_device: LastHit::default(),
             caches_cleaned: false,
             plain_wfi: None,
             errors_taken: true,
