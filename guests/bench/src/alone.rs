@@ -12,7 +12,7 @@ const PSCI_VERSION: u64 = 0x8400_0000;
 const UNKNOWN: u64 = 0x8300_00ff;
 /// An address of normal memory where nothing is.
 const NOTHING: usize = 8 << 30;
-/// Ticks from arming a timer until it fires: more than the slowest path to arm it takes.
+/// Instructions from arming a timer until it fires: more than the slowest path to arm it takes.
 const AHEAD: u64 = 20_000;
 
 /// Measures `$code`, done `$report.batch()` times, from one read of the counter to the next.
@@ -125,13 +125,14 @@ fn devices(report: &mut Report, machine: &Machine) {
     let uart = Uart(uart);
     uart.send(b'\r');
     uart.send(b'\n');
-    wait_until(now() + 50 * AHEAD);
+    wait_until(now() + report.ticks(50 * AHEAD));
 }
 
-/// One character each time, in lines of 50. What passes them on has `pause` ticks in between, so
+/// One character each time, in lines of 50. What passes them on has `pause` instructions in between, so
 /// that it has come to rest, or none, so that the next one finds it at work.
 fn characters(report: &mut Report, name: &str, uart: usize, pause: u64) {
     let mut count = 0;
+    let pause = report.ticks(pause);
     report.row(name, 1, || {
         count += 1;
         let byte = if count % 50 == 0 { b'\n' } else { b'.' };
@@ -234,9 +235,10 @@ fn alarm(report: &mut Report, machine: &Machine, rtc: usize, spi: u32) {
 
 fn timers(report: &mut Report) {
     let cpu = cpu(0);
+    let ahead = report.ticks(AHEAD);
     report.rows(["timer_late", "timer_late_ended"], 1, || {
         let seen = cpu.irqs();
-        let due = now() + AHEAD;
+        let due = now() + ahead;
         write_sysreg!("cntv_cval_el0", due);
         write_sysreg!("cntv_ctl_el0", 1);
         while cpu.irqs() == seen {}
@@ -246,15 +248,15 @@ fn timers(report: &mut Report) {
     report.rows(["timer_physical_late", ""], 1, || {
         let seen = cpu.irqs();
         let count = read_sysreg!("cntpct_el0");
-        let due = now() + AHEAD;
-        write_sysreg!("cntp_cval_el0", count + AHEAD);
+        let due = now() + ahead;
+        write_sysreg!("cntp_cval_el0", count + ahead);
         write_sysreg!("cntp_ctl_el0", 1);
         while cpu.irqs() == seen {}
         cpu.times().map(|time| time.saturating_sub(due))
     });
     report.rows(["timer_late_from_wfi", ""], 1, || {
         let seen = cpu.irqs();
-        let due = now() + AHEAD;
+        let due = now() + ahead;
         write_sysreg!("cntv_cval_el0", due);
         write_sysreg!("cntv_ctl_el0", 1);
         hardware::mask();

@@ -112,6 +112,11 @@ impl Report {
         ticks * self.tick
     }
 
+    /// The ticks in which that many instructions run, where the emulator counts.
+    pub fn ticks(&self, instructions: u64) -> u64 {
+        instructions / self.tick
+    }
+
     /// Prints a line.
     pub fn say(&mut self, text: core::fmt::Arguments<'_>) {
         // Sending can't fail.

@@ -106,8 +106,9 @@ pub fn measure(report: &mut Report, tree: usize) {
     }
     order(SPIN);
     reached(SPIN);
-    settle(100_000);
+    settle(report.ticks(100_000));
     let send = |names, rest, report: &mut Report| {
+        let rest = report.ticks(rest);
         report.rows(names, 1, || {
             settle(rest);
             let other = cpu(1);
@@ -134,7 +135,7 @@ fn pingpong(report: &mut Report, name: &str, what: u64) {
         hardware::send_sgi(3, 1);
     }
     reached(what);
-    settle(100_000);
+    settle(report.ticks(100_000));
     report.row(name, 1, || {
         let seen = me.irqs();
         let from = now();
