@@ -19,6 +19,8 @@ pub fn root() -> &'static Path {
 pub enum Image {
     /// Without a bundle.
     Bare,
+    /// With `hello` embedded, in a build directory of its own.
+    Embedded,
     /// No hypervisor yet: it tries axhal on the machine.
     Selftest,
 }
@@ -30,6 +32,15 @@ impl Image {
             Self::Bare => {
                 once("scripts/image.sh", &["build/aarch64/bare"])?;
                 "build/aarch64/bare"
+            }
+            Self::Embedded => {
+                let target = "CARGO_TARGET_DIR=target/embedded";
+                let vms = "VMS=configs/vms/aarch64/hello.toml";
+                once(
+                    "env",
+                    &[target, vms, "scripts/image.sh", "build/aarch64/embedded"],
+                )?;
+                "build/aarch64/embedded"
             }
             Self::Selftest => {
                 once("scripts/selftest.sh", &[])?;

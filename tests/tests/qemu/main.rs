@@ -1,6 +1,8 @@
 //! Tests in QEMU. Each has a machine of its own, a time limit, and a log in `build/tests`.
 
 mod board;
+mod door;
+mod faults;
 mod guests;
 mod linux;
 mod machines;
@@ -17,6 +19,8 @@ pub type Case = (&'static str, fn(&str) -> Result<(), Failure>);
 /// All tests, by the file they are in.
 const CASES: &[&[Case]] = &[
     board::CASES,
+    door::CASES,
+    faults::CASES,
     selftest::CASES,
     guests::CASES,
     linux::CASES,
