@@ -6,6 +6,7 @@ mod qemu;
 mod rows;
 mod systems;
 mod table;
+mod vms;
 
 use axhv_tests::Failure;
 use rows::{Key, Systems};

@@ -2,10 +2,10 @@
 
 use crate::qemu::Machine;
 use crate::rows::{self, Rows, number_after, once};
+use crate::vms::{self, Vm};
 use axhv_tests::{Failure, artifacts};
 use object::{Object, ObjectSection};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 /// The guest's own kernel command line in all systems; `quiet` leaves the console out.
 const LINUX: &str = "console=ttyAMA0 nokaslr";
@@ -100,87 +100,20 @@ pub fn user_space(
     Ok(())
 }
 
-/// A VM for the bundle of a measurement.
-struct Vm {
-    kernel: String,
-    extra: &'static str,
-    base: &'static str,
-    memory: &'static str,
-    cmdline: String,
-}
-
-/// Writes the bundle of one VM into the machine's directory.
-fn bundle(machine: &Machine, vm: &Vm) -> Result<PathBuf, Failure> {
-    let dir = machine.dir()?;
-    let toml = dir.join("vm.toml");
-    let text = format!(
-        "[base]\nid = 1\nname = \"bench\"\n{}\n[kernel]\nkernel_path = \"../../{}\"\ncmdline = \"{}\"\n\
-         memory_regions = [{{ size = \"{}\" }}]\n{}",
-        vm.base, vm.kernel, vm.cmdline, vm.memory, vm.extra
-    );
-    std::fs::write(&toml, text).map_err(|e| format!("{}: {e}", toml.display()))?;
-    let out = dir.join("bundle.cpio");
-    let output = Command::new(artifacts::axvmconfig()?)
-        .args([Path::new("bundle"), Path::new("--out"), &out, &toml])
-        .output()
-        .map_err(|e| format!("axvmconfig: {e}"))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    Ok(out)
-}
-
-/// Runs the hypervisor with one VM; gives the console's log.
-fn boot(machine: Machine, vm: &Vm) -> Result<String, Failure> {
-    let bundle = bundle(&machine, vm)?.display().to_string();
-    let log = machine
-        .args([
-            "-kernel",
-            &file("build/aarch64/bare/axhv.bin"),
-            "-initrd",
-            &bundle,
-        ])
-        .run()?;
-    match axhv_tests::log::final_status(log.trim_end_matches('\0')) {
-        Some(0) => Ok(log),
-        _ => Err(format!(
-            "the hypervisor did not end well:\n{}",
-            axhv_tests::log::tail(&log, 20)
-        )),
-    }
-}
-
-/// The bench guest as a VM, a vCPU to each CPU.
-fn bench_vm(cmdline: &str, pinned: bool) -> Vm {
-    Vm {
-        kernel: "guests/aarch64/bench.bin".into(),
-        base: if pinned {
-            "cpu_num = 2\nphys_cpu_sets = [1, 2]"
-        } else {
-            "cpu_num = 2"
-        },
-        memory: "64MiB",
-        cmdline: cmdline.into(),
-        extra: if cmdline.is_empty() {
-            "[devices]\npassthrough = [{ path = \"/pl031@9010000\" }]\n"
-        } else {
-            ""
-        },
-    }
-}
-
 /// The machine for the rows of the hypervisor, with arguments for a plugin, if one shall look on.
 pub fn alone(cpu: &str, plugin: &[String]) -> Result<String, Failure> {
     let machine = Machine::new(&format!("axhv-{cpu}"), cpu)
         .cpus(2)
         .args(plugin);
-    boot(machine, &bench_vm("", true))
+    let mut vm = Vm::bench("", "cpu_num = 2\nphys_cpu_sets = [1, 2]");
+    vm.extra = "[devices]\npassthrough = [{ path = \"/pl031@9010000\" }]\n";
+    vms::run(machine, vm)
 }
 
 /// The same for two vCPUs that share a CPU.
 pub fn shared(cpu: &str, plugin: &[String]) -> Result<String, Failure> {
     let machine = Machine::new(&format!("axhv-switch-{cpu}"), cpu).args(plugin);
-    boot(machine, &bench_vm("switch", false))
+    vms::run(machine, Vm::bench("switch", "cpu_num = 2"))
 }
 
 /// The hypervisor.
@@ -201,7 +134,8 @@ pub fn axhv(cpu: &str) -> Result<Rows, Failure> {
     }
     if cpu == "max" {
         rows.insert("image_text_and_rodata_bytes".into(), once(image_size()?));
-        rows.insert("memory_used_bytes".into(), once(memory_used()?));
+        memory(&mut rows)?;
+        scale(&mut rows)?;
         interference(&mut rows)?;
     }
     Ok(rows)
@@ -209,15 +143,15 @@ pub fn axhv(cpu: &str) -> Result<Rows, Failure> {
 
 fn boot_linux(rows: &mut Rows, cpu: &str, quiet: bool) -> Result<(), Failure> {
     let vm = Vm {
-        kernel: "guests/aarch64/linux/Image".into(),
-        base: "",
+        kernel: "guests/aarch64/linux/Image",
+        base: String::new(),
         memory: "512MiB",
         cmdline: command_line(quiet),
         extra: "ramdisk_path = \"../up.cpio.gz\"\n",
     };
     let machine = Machine::new(&format!("axhv-linux-{}-{cpu}", word(quiet)), cpu);
     let (machine, offsets) = noting_offsets(machine)?;
-    let log = boot(machine, &vm)?;
+    let log = vms::run(machine, vm)?;
     user_space(rows, quiet, &log, &offsets.read()?, cpu)
 }
 
@@ -251,12 +185,11 @@ fn image_size() -> Result<u64, Failure> {
     Ok(size(".text") + size(".rodata"))
 }
 
-/// What the hypervisor itself says it uses on 2 GiB and two CPUs, by its line `memory: image N KiB,
-/// heap N KiB (...), stacks and tables N KiB; ...`.
-fn memory_used() -> Result<u64, Failure> {
-    let machine = Machine::new("axhv-memory", "max").cpus(2).shift(3);
-    let machine = machine.args(["-append", "loglevel=debug"]);
-    let log = boot(machine, &bench_vm("sleep", true))?;
+/// What the hypervisor itself says it uses, by its line `memory: image N KiB, heap N KiB (...),
+/// stacks and tables N KiB; ...; bundle N KiB`, in bytes.
+fn memory_of(name: &str, cpus: usize, vms: &[Vm]) -> Result<u64, Failure> {
+    let machine = Machine::new(name, "max").cpus(cpus).until("KiB; bundle ");
+    let log = vms::start(machine.args(["-append", "loglevel=debug"]), vms)?;
     let line = log
         .lines()
         .find_map(|line| line.split_once("memory: "))
@@ -269,6 +202,47 @@ fn memory_used() -> Result<u64, Failure> {
         .map(|kib| kib << 10)
 }
 
+/// Memory besides guests' RAM, their tables and the bundle: of a machine with 2 GiB and two CPUs,
+/// and what another VM and another vCPU need.
+fn memory(rows: &mut Rows) -> Result<(), Failure> {
+    let vm = |cpus| Vm::bench("idle", &format!("cpu_num = {cpus}"));
+    let used = memory_of("axhv-memory", 2, &[vm(2)])?;
+    let one = memory_of("axhv-memory-one", 8, &[vm(1)])?;
+    let vcpus = memory_of("axhv-memory-vcpus", 8, &[vm(8)])?;
+    let eight = vec![vm(1); 8];
+    let vms = memory_of("axhv-memory-vms", 8, &eight)?;
+    rows.insert("memory_used_bytes".into(), once(used));
+    let each = |all: u64| once(all.saturating_sub(one) / 7);
+    rows.insert("memory_another_vcpu_bytes".into(), each(vcpus));
+    rows.insert("memory_another_vm_bytes".into(), each(vms));
+    Ok(())
+}
+
+/// Exits of a VM beside seven others on eight CPUs.
+fn scale(rows: &mut Rows) -> Result<(), Failure> {
+    let machine = Machine::new("axhv-scale", "max").cpus(8).until("BENCH-END");
+    let mut vms = vec![Vm::bench("", "cpu_num = 2\nphys_cpu_sets = [1, 2]")];
+    vms.extend((2..=7).map(|n| Vm::bench("idle", &format!("phys_cpu_sets = [{}]", 1 << n))));
+    vms.push(Vm::bench("idle", "phys_cpu_sets = [1]"));
+    let log = vms::start(machine, &vms)?;
+    let measured = rows::of_bench(&log)?;
+    for row in SCALE {
+        let value = measured.get(*row).ok_or(format!("no {row} with 8 VMs"))?;
+        rows.insert(format!("{row}_8_vms"), *value);
+    }
+    Ok(())
+}
+
+/// The rows that must not depend on how many VMs and CPUs there are.
+const SCALE: &[&str] = &[
+    "gicd_iidr_read",
+    "hvc_psci_version",
+    "ipi_ended",
+    "timer_late",
+    "uart_fr_read",
+    "wfi_wake_taken",
+];
+
 /// Interrupts of CPUs that are left alone for ten seconds, by QEMU's log of exceptions.
 fn interference(rows: &mut Rows) -> Result<(), Failure> {
     for (word, row) in [("spin", "busy"), ("sleep", "waiting")] {
@@ -278,9 +252,8 @@ fn interference(rows: &mut Rows) -> Result<(), Failure> {
             .shift(3);
         let log = machine.dir()?.join("exceptions.log");
         let path = log.display().to_string();
-        let mut vm = bench_vm(word, false);
-        vm.base = "phys_cpu_sets = [2]";
-        boot(machine.args(["-d", "int", "-D", &path]), &vm)?;
+        let vm = Vm::bench(word, "phys_cpu_sets = [2]");
+        vms::run(machine.args(["-d", "int", "-D", &path]), vm)?;
         let text = std::fs::read_to_string(&log).map_err(|e| format!("{path}: {e}"))?;
         let [first, second] = interrupts(&text)?;
         // The vCPU that waits gets one of its own.

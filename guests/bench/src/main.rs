@@ -6,7 +6,8 @@
 //!
 //! in instructions, if the emulator counts them (`-icount shift=0`), or else in nanoseconds.
 //! Words on the command line choose what is measured: `switch` for two vCPUs that share a CPU,
-//! `spin` and `sleep` for a CPU that is left alone; without one, everything else.
+//! `spin` and `sleep` for a CPU that is left alone, `idle` for a VM that is just there; without one,
+//! everything else.
 #![no_std]
 #![no_main]
 
@@ -68,7 +69,9 @@ extern "C" fn bench_first_cpu(device_tree: usize, virtual_count: u64, physical_c
         machine.uart,
         machine.gicd
     ));
-    if machine.has("spin") {
+    if machine.has("idle") {
+        quiet::idle();
+    } else if machine.has("spin") {
         quiet::spin(&mut report);
     } else if machine.has("sleep") {
         quiet::sleep(&mut report);

@@ -42,3 +42,10 @@ pub fn sleep(report: &mut Report) {
     hvc(END, [0; 3]);
     report.say(format_args!("BENCH-QUIET sleep {}", cpu(0).irqs()));
 }
+
+/// A vCPU that waits for nothing.
+pub fn idle() -> ! {
+    loop {
+        hardware::wfi();
+    }
+}
