@@ -3,12 +3,15 @@
 # usage: test.sh [host|qemu]
 . "$(dirname "$0")/lib.sh"
 what=${1:-all}
+mkdir -p build
+readonly HOST_LOG=build/test-host.log QEMU_LOG=build/test-qemu.log
 
-if [ "$what" != qemu ]; then
+host_tests() {
     say "running the tests of the host"
     # shellcheck disable=SC2046
     cargo test --locked --workspace --exclude axhv-tests $(bare_packages | behind --exclude)
     # These crates are built once more with loom's atomics instead of the machine's.
+    local file crate
     for file in crates/*/tests/loom.rs; do
         crate=${file#crates/}
         crate=${crate%%/*}
@@ -16,8 +19,13 @@ if [ "$what" != qemu ]; then
         RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$TARGET_DIR/loom CARGO_PROFILE_RELEASE_LTO=off \
             cargo test --locked --release --package "$crate" --test loom
     done
-fi
-if [ "$what" != host ]; then
+}
+
+qemu_tests() {
     say "running the tests in QEMU"
     cargo test --locked --package axhv-tests
-fi
+}
+
+if [ "$what" != qemu ]; then host_tests | tee "$HOST_LOG"; fi
+if [ "$what" != host ]; then qemu_tests | tee "$QEMU_LOG"; fi
+if [ "$what" = all ]; then scripts/tests-ran.sh "$HOST_LOG" "$QEMU_LOG"; fi
