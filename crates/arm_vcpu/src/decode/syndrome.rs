@@ -237,9 +237,27 @@ impl SysAccess {
                 crm: bits(esr, 1, 4) as u8,
                 op2: bits(esr, 17, 3) as u8,
             },
-            rt: bits(esr, 5, 5) as usize,
+            rt: Self::rt(esr),
             read: bit(esr, 0),
         }
+    }
+
+    /// The general register alone.
+    #[inline]
+    pub const fn rt(esr: u64) -> usize {
+        bits(esr, 5, 5) as usize
+    }
+
+    /// Whether it is an MSR to this register.
+    #[inline]
+    pub const fn is_write_to(esr: u64, reg: crate::sysreg::SysReg) -> bool {
+        const ALL_BUT_RT: u64 = 0x3f_fc1f;
+        let wanted = (reg.op0 as u64) << 20
+            | (reg.op2 as u64) << 17
+            | (reg.op1 as u64) << 14
+            | (reg.crn as u64) << 10
+            | (reg.crm as u64) << 1;
+        esr & ALL_BUT_RT == wanted
     }
 }
 
@@ -309,5 +327,12 @@ mod tests {
             (crate::sysreg::SysReg::new(2, 7, 14, 13, 6), 31, false)
         );
         assert_eq!(immediate(0x16 << 26 | 1 << 25 | 0xbeef), 0xbeef);
+        let esr = 0x18 << 26 | 1 << 25 | 3 << 20 | 5 << 17 | 12 << 10 | 9 << 5 | 11 << 1;
+        let reg = SysAccess::new(esr).reg;
+        assert!(SysAccess::is_write_to(esr, reg) && SysAccess::rt(esr) == 9);
+        assert!(!SysAccess::is_write_to(esr | 1, reg));
+        for other in [1 << 1, 1 << 10, 1 << 14, 1 << 17, 1 << 20] {
+            assert!(!SysAccess::is_write_to(esr ^ other, reg));
+        }
     }
 }

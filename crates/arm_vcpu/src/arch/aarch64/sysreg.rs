@@ -20,11 +20,10 @@ const ICC_DIR: SysReg = SysReg::new(3, 0, 12, 11, 1);
 /// Serves one; `true` goes back to the guest.
 #[inline(never)]
 pub fn trapped<H: ArmHost>(vcpu: &mut ArmVCpu<H>, esr: u64) -> bool {
-    let access = SysAccess::new(esr);
-    if access.reg == ICC_SGI1R && !access.read {
-        return vcpu.send_sgi(esr, access.rt, SgiRegister::Sgi1r);
+    if SysAccess::is_write_to(esr, ICC_SGI1R) {
+        return vcpu.send_sgi(esr, SysAccess::rt(esr), SgiRegister::Sgi1r);
     }
-    vcpu.other_register(esr, access)
+    vcpu.other_register(esr)
 }
 
 impl<H: ArmHost> ArmVCpu<H> {
@@ -44,12 +43,12 @@ impl<H: ArmHost> ArmVCpu<H> {
     }
 
     #[inline(never)]
-    fn other_register(&mut self, esr: u64, access: SysAccess) -> bool {
+    fn other_register(&mut self, esr: u64) -> bool {
         let SysAccess {
             reg,
             rt,
             read: is_read,
-        } = access;
+        } = SysAccess::new(esr);
         match (reg, is_read) {
             (ICC_SGI0R, false) => return self.send_sgi(esr, rt, SgiRegister::Sgi0r),
             (ICC_ASGI1R, false) => return self.send_sgi(esr, rt, SgiRegister::Asgi1r),
@@ -89,7 +88,7 @@ impl<H: ArmHost> ArmVCpu<H> {
                 self.skip(esr);
                 return self.set_way();
             }
-            Answer::Debug => return self.debug_register(esr, access),
+            Answer::Debug => return self.debug_register(esr),
             Answer::Undefined => return self.undefined(),
         }
         self.skip(esr);
@@ -154,7 +153,9 @@ impl<H: ArmHost> ArmVCpu<H> {
         self.leave(AxVCpuExitReason::CacheFlushAll)
     }
 
-    fn debug_register(&mut self, esr: u64, access: SysAccess) -> bool {
+    #[cold]
+    fn debug_register(&mut self, esr: u64) -> bool {
+        let access = SysAccess::new(esr);
         let SysReg {
             op1, crn, crm, op2, ..
         } = access.reg;
