@@ -88,7 +88,11 @@ fn halves(access: Access) -> Result<[Access; 2], BusFault> {
     if access.offset & 3 != 0 {
         return Err(BusFault);
     }
-    let half = |offset| Access { offset, width: AccessWidth::Word, ..access };
+    let half = |offset| Access {
+        offset,
+        width: AccessWidth::Word,
+        ..access
+    };
     Ok([half(access.offset), half(access.offset + 4)])
 }
 
