@@ -32,20 +32,28 @@ extern "C" fn bench_other_cpu(number: usize) -> ! {
     hardware::init_gic(&machine::read(TREE.load(Ordering::Relaxed)), number);
     hardware::unmask();
     let cpu = cpu(number);
+    // The interrupts that were answered, or needed no answer: none is missed between two orders.
+    let mut done = cpu.irqs();
     loop {
         let order = ORDER.load(Ordering::Relaxed);
         STATE.store(order, Ordering::Relaxed);
-        let seen = cpu.irqs();
         match order {
-            SLEEP => sleep(number, seen),
+            SLEEP => {
+                sleep(number, done);
+                done = cpu.irqs();
+            }
             ANSWER | ANSWER_WITH_FP => {
-                sleep(number, seen);
+                sleep(number, done);
+                done += 1;
                 if order == ANSWER_WITH_FP {
                     touch_fp();
                 }
                 hardware::send_sgi(2, 0);
             }
-            _ => relax(),
+            _ => {
+                done = cpu.irqs();
+                relax();
+            }
         }
     }
 }
@@ -146,12 +154,12 @@ fn pingpong(report: &mut Report, name: &str, what: u64) {
         sleep(0, seen);
         now() - from
     });
-    // It sleeps: the next order is read when it has answered once more.
+    // It sleeps, and reads the next order when it was woken.
     order(SLEEP);
-    let seen = me.irqs();
-    hardware::send_sgi(3, 1);
-    sleep(0, seen);
-    reached(SLEEP);
+    while STATE.load(Ordering::Relaxed) != SLEEP {
+        hardware::send_sgi(3, 1);
+        settle(report.ticks(20_000));
+    }
 }
 
 /// Rows of two vCPUs that share a CPU.
