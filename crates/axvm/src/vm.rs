@@ -232,12 +232,15 @@ fn range(device: &EmulatedDeviceConfig) -> GuestPhysRange {
     }
 }
 
+/// A VM's bus, and the console on it.
+type Devices = (Arc<Bus>, Option<Arc<dyn ConsolePort>>);
+
 /// Emulated devices on the bus. RAM or physical registers under one of them would never trap, and
 /// the device never be reached: refused.
 fn build_devices<V: AxArchVCpu>(
     config: &AxVMConfig,
     arch: &Arc<V::Vm>,
-) -> Result<(Arc<Bus>, Option<Arc<dyn ConsolePort>>), VmError> {
+) -> Result<Devices, VmError> {
     let mut bus = BusBuilder::new();
     let mut console: Option<Arc<dyn ConsolePort>> = None;
     let mut lines = IrqLines::new(arch.irq_sink());
