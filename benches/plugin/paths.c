@@ -7,8 +7,8 @@
  * counts what runs at [lo, hi), where only the hypervisor has code. The guest executes HINT #100
  * before and after the counted runs of a row; the n-th pair is row n, and all else is row 0. FILE
  * gets a line "row address count opcode", in hexadecimal but for row and count. Its last line is
- * "masked address count": the longest that a CPU had interrupts masked since the first row began,
- * in instructions, and where that ended. An exception to one of the `vectors` masks them, and so
+ * "masked address address count": the longest that a CPU had interrupts masked since the first row
+ * began, from where to where, in instructions. An exception to one of the `vectors` masks them, and so
  * does MSR DAIFSet; MSR DAIFClr and ERET let them in, and in WFI a CPU waits for them.
  *
  * It counts with -icount, where all CPUs run in one thread. Distributions ship no header for the
@@ -67,9 +67,9 @@ static uint64_t vectors[TABLES];
 static unsigned tables;
 static struct {
     bool masked;
-    uint64_t length;
+    uint64_t length, begin;
 } cpus[CPUS];
-static uint64_t longest, longest_end;
+static uint64_t longest, longest_begin, longest_end;
 
 /* The stretch of a CPU's instructions with interrupts masked, which `place` goes on with. */
 static void stretch(unsigned vcpu, const struct place *place)
@@ -80,11 +80,13 @@ static void stretch(unsigned vcpu, const struct place *place)
     }
     if (!cpus[vcpu].masked)
         return;
-    cpus[vcpu].length++;
+    if (!cpus[vcpu].length++)
+        cpus[vcpu].begin = place->address;
     if (place->effect != ENDS)
         return;
     if (cpus[vcpu].length > longest && marks) {
         longest = cpus[vcpu].length;
+        longest_begin = cpus[vcpu].begin;
         longest_end = place->address;
     }
     /* Behind WFI they are still masked, but a new stretch begins. */
@@ -162,7 +164,8 @@ static void ended(plugin_id id, void *user)
             if (places[n]->counts[row])
                 fprintf(file, "%u %" PRIx64 " %" PRIu64 " %08" PRIx32 "\n", row, lo + n * 4,
                         places[n]->counts[row], places[n]->opcode);
-    fprintf(file, "masked %" PRIx64 " %" PRIu64 "\n", longest_end, longest);
+    fprintf(file, "masked %" PRIx64 " %" PRIx64 " %" PRIu64 "\n", longest_begin,
+            longest_end, longest);
     fclose(file);
 }
 

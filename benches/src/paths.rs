@@ -76,11 +76,11 @@ pub fn run() -> Result<String, Failure> {
         } else {
             systems::shared("max", &arguments)?
         };
-        let (counts, [end, longest]) = read(&out)?;
-        let [end, _] = functions.names(end);
+        let (counts, [begin, end, longest]) = read(&out)?;
+        let [[begin, _], [end, _]] = [begin, end].map(|address| functions.names(address));
         let _ = writeln!(
             masked,
-            "with interrupts masked ({name}): {longest}, until {end}"
+            "with interrupts masked ({name}): {longest}, from {begin} to {end}"
         );
         for (number, row) in numbered(&log) {
             let Some(counts) = counts.get(&number) else {
@@ -115,15 +115,16 @@ fn compile() -> Result<String, Failure> {
 }
 
 /// The plugin's file: lines `row address count opcode`, by row, and the last one: where the longest
-/// stretch with interrupts masked ended, and how long it was.
-fn read(path: &str) -> Result<(BTreeMap<u64, Counts>, [u64; 2]), Failure> {
+/// stretch with interrupts masked began and ended, and how long it was.
+fn read(path: &str) -> Result<(BTreeMap<u64, Counts>, [u64; 3]), Failure> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
     let mut rows: BTreeMap<u64, Counts> = BTreeMap::new();
     let mut masked = None;
     for line in text.lines() {
         let words: Vec<&str> = line.split(' ').collect();
-        if let &["masked", end, length] = &words[..] {
-            masked = u64::from_str_radix(end, 16).ok().zip(length.parse().ok());
+        if let &["masked", begin, end, length] = &words[..] {
+            let hex = |word| u64::from_str_radix(word, 16).ok();
+            masked = hex(begin).zip(hex(end)).zip(length.parse().ok());
             continue;
         }
         let &[row, address, count, opcode] = &words[..] else {
@@ -138,8 +139,8 @@ fn read(path: &str) -> Result<(BTreeMap<u64, Counts>, [u64; 2]), Failure> {
         let (row, address, value) = parsed.ok_or_else(|| format!("{path}: {line:?}"))?;
         rows.entry(row).or_default().insert(address, value);
     }
-    let (end, length) = masked.ok_or_else(|| format!("{path}: it has no end"))?;
-    Ok((rows, [end, length]))
+    let ((begin, end), length) = masked.ok_or_else(|| format!("{path}: it has no end"))?;
+    Ok((rows, [begin, end, length]))
 }
 
 /// The numbers of the rows in the guest's log, with the name of each.
@@ -312,9 +313,9 @@ mod tests {
     #[test]
     fn files_of_the_plugin() {
         let path = std::env::temp_dir().join(format!("axhv-paths-{}", std::process::id()));
-        std::fs::write(&path, "1 10000000000 5000 d69f03e0\nmasked 1f 20\n").unwrap();
+        std::fs::write(&path, "1 10000000000 5000 d69f03e0\nmasked e 1f 20\n").unwrap();
         let (rows, masked) = read(&path.display().to_string()).unwrap();
-        assert_eq!(masked, [0x1f, 20]);
+        assert_eq!(masked, [0xe, 0x1f, 20]);
         assert_eq!(rows[&1][&IMAGE[0]], (5000, 0xd69f_03e0));
         std::fs::remove_file(&path).unwrap();
     }
