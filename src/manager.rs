@@ -253,7 +253,11 @@ fn create(bundle: &Bundle<'_>, toml: &str, config: AxVMCrateConfig) -> Result<()
         ram >> 20
     );
     GUESTS.lock().push(guest);
-    log::debug!("VM {} starts {} us after the counter", vm.id(), Hal::current_time_nanos() / 1000);
+    log::debug!(
+        "VM {} starts {} us after the counter",
+        vm.id(),
+        Hal::current_time_nanos() / 1000
+    );
     if let Err(error) = vm.boot() {
         // It ends like any other, then.
         log::error!("{toml}: {}", Failure::Boot(error));
@@ -411,12 +415,6 @@ impl fmt::Display for Cause<'_> {
             StopCause::AllCpusOff => write!(f, "all its CPUs switched themselves off"),
             StopCause::Requested => write!(f, "shut down by the hypervisor"),
             StopCause::Fault(VmFault::Guest { vcpu, fault }) => match fault {
-                GuestFault::IllegalState { syndrome } => {
-                    write!(
-                        f,
-                        "fault: vCPU {vcpu}: illegal state, syndrome {syndrome:#x}"
-                    )
-                }
                 GuestFault::UnexpectedTrap { syndrome, pc } => {
                     write!(
                         f,

@@ -115,7 +115,6 @@ fn run(vm: &Arc<Vm>, id: usize) -> AxResult {
                 }
             }
             AxVCpuExitReason::Halt { deadline } => sleep(vm, id, deadline),
-            AxVCpuExitReason::Yield => SCHEDULER.yield_now(),
             AxVCpuExitReason::CpuUp {
                 target_cpu,
                 entry_point,

@@ -17,11 +17,6 @@ pub enum AccessFlags {
 /// What stops a VM for good when its architecture can't answer it with a fault of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GuestFault {
-    /// The vCPU could not be entered: its state is not one the CPU accepts. The raw syndrome.
-    IllegalState {
-        /// The architecture's syndrome (ESR_EL2, scause).
-        syndrome: u64,
-    },
     /// A trap that this hypervisor enables nowhere, or has no meaning for.
     UnexpectedTrap {
         /// The architecture's syndrome (ESR_EL2, scause).
@@ -127,8 +122,6 @@ pub enum AxVCpuExitReason {
         /// that is due, or the limit the guest gave. `None`: only an interrupt ends it.
         deadline: Option<u64>,
     },
-    /// The guest gives up its time slice (WFE, PAUSE).
-    Yield,
     /// A vCPU is to be started.
     CpuUp {
         /// Which one: the id the guest knows it by (MPIDR affinity, hart id).

@@ -155,13 +155,7 @@ fn other_exits_are_the_hypervisors_in_their_order() {
         entry_point: RAM.into(),
         arg: 3,
     };
-    let others = [
-        up,
-        Exit::SystemReset,
-        Exit::Yield,
-        Exit::CacheFlushAll,
-        Exit::Preempted,
-    ];
+    let others = [up, Exit::SystemReset, Exit::CacheFlushAll, Exit::Preempted];
     vm.with_vcpu(0, |vcpu| {
         for exit in others {
             vcpu.script.extend([read(GICD, Word), exit]);
