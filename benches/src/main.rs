@@ -73,7 +73,7 @@ fn run(update: bool) -> Result<bool, Failure> {
         match reference {
             None => println!("no reference for {}: nothing to compare with", key.file()),
             Some(reference) => {
-                let (worse, better) = table::compare(OURS, &now, &reference);
+                let (worse, better) = table::compare(OURS, &now, &reference, systems::tick(cpu));
                 for line in &better {
                     println!("better  {line}");
                 }

@@ -57,6 +57,11 @@ pub fn word(quiet: bool) -> &'static str {
     if quiet { "quiet" } else { "verbose" }
 }
 
+/// Instructions for a tick of the CPU model's counter: of 1 GHz for `max`, of 62.5 MHz for others.
+pub fn tick(cpu: &str) -> u64 {
+    if cpu == "max" { 1 } else { 16 }
+}
+
 /// Adds when a Linux reached its user space: by its own clock, and by the machine's, as far as the
 /// `offsets` that QEMU noted tell it.
 pub fn user_space(
@@ -85,7 +90,7 @@ pub fn user_space(
         .find(|&offset| offset != 0)
         .unwrap_or(0);
     if quiet {
-        let tick = if cpu == "max" { 1 } else { 16 };
+        let tick = tick(cpu);
         rows.insert(
             "linux_reset_to_user_us".into(),
             once((count + offset) * tick / 1000),

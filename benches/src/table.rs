@@ -84,8 +84,13 @@ pub fn table(system: &str, now: &Systems, reference: Option<&Systems>) -> String
 
 /// Each row whose median is worse than in `reference` by more than the tolerance, or that is gone,
 /// and each that is better by more. The worst run is shown and kept, but not compared: which row
-/// meets the hypervisor's own work for the console is chance.
-pub fn compare(system: &str, now: &Systems, reference: &Systems) -> (Vec<String>, Vec<String>) {
+/// meets the hypervisor's own work for the console is chance. A `tick` of the counter is let pass, too.
+pub fn compare(
+    system: &str,
+    now: &Systems,
+    reference: &Systems,
+    tick: u64,
+) -> (Vec<String>, Vec<String>) {
     let empty = Rows::new();
     let ours = now.get(system).unwrap_or(&empty);
     let (mut worse, mut better) = (Vec::new(), Vec::new());
@@ -95,9 +100,10 @@ pub fn compare(system: &str, now: &Systems, reference: &Systems) -> (Vec<String>
             continue;
         };
         let line = format!("{row}: {} before, {} now", before.median, measured.median);
-        if measured.median * 100 > before.median * (100 + TOLERANCE) {
+        let allowed = tick * 100 + before.median * TOLERANCE;
+        if measured.median.saturating_sub(before.median) * 100 > allowed {
             worse.push(line);
-        } else if measured.median * 100 < before.median * (100 - TOLERANCE) {
+        } else if before.median.saturating_sub(measured.median) * 100 > allowed {
             better.push(line);
         }
     }
@@ -146,10 +152,12 @@ mod tests {
             (98, 0, 0),
             (97, 0, 1),
         ] {
-            let (w, b) = compare("axhv", &systems(value), &systems(100));
+            let (w, b) = compare("axhv", &systems(value), &systems(100), 0);
             assert_eq!((w.len(), b.len()), (worse, better), "{value}");
         }
-        let (worse, _) = compare("axhv", &Systems::new(), &systems(1));
+        let (worse, _) = compare("axhv", &Systems::new(), &systems(1), 0);
         assert_eq!(worse, ["r: not measured any more"]);
+        let (worse, _) = compare("axhv", &systems(116), &systems(100), 16);
+        assert!(worse.is_empty());
     }
 }
