@@ -81,10 +81,13 @@ fn wfi_open() -> Outcome {
 }
 
 fn wfi_sgi_from_other() -> Outcome {
+    static MASKED: AtomicU64 = AtomicU64::new(0);
     static WOKEN: AtomicU64 = AtomicU64::new(0);
+    MASKED.store(0, Ordering::SeqCst);
     WOKEN.store(0, Ordering::SeqCst);
     smp::give(1, || {
         mask();
+        MASKED.store(1, Ordering::SeqCst);
         wfi();
         while read_sysreg!("isr_el1") & 0x80 == 0 {
             wfi();
@@ -92,6 +95,8 @@ fn wfi_sgi_from_other() -> Outcome {
         WOKEN.store(1, Ordering::SeqCst);
         unmask();
     });
+    // Before that it would take the interrupt, and then wait for another.
+    check!(wait_for(1000, || MASKED.load(Ordering::SeqCst) != 0));
     check!(!wait_for(20, || WOKEN.load(Ordering::SeqCst) != 0));
     send_sgi(10, 0b10);
     check!(wait_for(1000, || WOKEN.load(Ordering::SeqCst) != 0));

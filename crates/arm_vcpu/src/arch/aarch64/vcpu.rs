@@ -120,12 +120,12 @@ impl<H: ArmHost> ArmVCpu<H> {
     fn take_requests(&self, sync: &VCpuSync) {
         // Taken also where there is no interrupt controller that would look at them.
         let fold = sync.take_request(Request::Fold);
-        let interrupt = sync.take_request(Request::Interrupt);
-        let Some(vgic) = &self.vm.vgic else { return };
-        if fold {
+        if fold && let Some(vgic) = &self.vm.vgic {
+            // Asks for what comes next.
             vgic.fold(self.id);
         }
-        if interrupt {
+        let interrupt = sync.take_request(Request::Interrupt);
+        if interrupt && let Some(vgic) = &self.vm.vgic {
             self.sync_in(vgic);
         }
     }
