@@ -1,5 +1,7 @@
 //! What the quick start says of this crate, in both languages: the example is the example's text,
-//! and no public method of a VM is missing.
+//! no public method of a VM is missing, and the exit reasons are those there are.
+
+use std::collections::BTreeSet;
 
 const BOOKS: [&str; 2] = [
     include_str!("../../../docs/quick-start.md"),
@@ -42,5 +44,34 @@ fn every_method_is_in_the_quick_start() {
         for name in &names {
             assert!(book.contains(&format!("{name}(")), "{name} is missing");
         }
+    }
+}
+
+/// The table of exit reasons, and the reasons themselves.
+#[test]
+fn every_exit_reason_is_in_the_quick_start_and_no_other() {
+    let source = include_str!("../../axvcpu/src/exit.rs");
+    let (_, body) = source.split_once("pub enum AxVCpuExitReason {").unwrap();
+    let (body, _) = body.split_once("\n}").unwrap();
+    let variants: BTreeSet<_> = body
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with(char::is_uppercase))
+        .filter_map(|line| line.split(|c: char| !c.is_alphanumeric()).next())
+        .collect();
+    assert!(variants.len() > 10, "{variants:?}");
+    for (book, heading) in BOOKS.iter().zip(["### Exit reasons", "### 退出原因"]) {
+        let (_, section) = book.split_once(heading).unwrap();
+        let rows = section
+            .lines()
+            .skip(4)
+            .take_while(|line| line.starts_with('|'));
+        let cells = rows.filter_map(|row| row.split('|').nth(1));
+        // Every second piece is between backticks.
+        let named: BTreeSet<_> = cells
+            .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+            .filter_map(|code| code.split(|c: char| !c.is_alphanumeric()).next())
+            .collect();
+        assert_eq!(named, variants);
     }
 }
