@@ -146,6 +146,10 @@ fn memory_may_come_in_pieces() {
     vm.read_from_guest_of((RAM + 1000).into(), &mut read)
         .unwrap();
     assert_eq!(read, data);
+    // It is seen with the guest's caches off, and as instructions.
+    let bytes = |ranges: &[(usize, usize)]| ranges.iter().map(|(_, len)| len).sum::<usize>();
+    assert_eq!(host::with(|s| bytes(&s.cleaned)), data.len());
+    assert_eq!(host::with(|s| bytes(&s.synced)), data.len());
 }
 
 #[test]
@@ -168,6 +172,8 @@ fn wrong_configurations_are_errors() {
     // The console's line, once more.
     let twice = with(|c| c.spi_list.push(1));
     assert!(matches!(twice, VmError::Line(taken) if taken.0 == 1));
+    let listed_twice = with(|c| c.spi_list.extend([7, 7]));
+    assert!(matches!(listed_twice, VmError::Line(taken) if taken.0 == 7));
     let under_device = with(|c| c.memory_regions[0].gpa = 0x0900_0000 - 4096);
     assert!(matches!(under_device, VmError::Bus(_)), "{under_device:?}");
     let in_ram = with(|c| c.pass_through_devices.push(device(RAM, 4096)));
@@ -275,12 +281,13 @@ proptest! {
                 end: (RAM + end).into(),
             })
             .collect();
-        let mut pauses = 0;
+        let (mut pauses, mut cleaned) = (0, 0);
         host::with(|s| s.cleaned.clear());
         vm.clear_ram(&ranges, || {
             pauses += 1;
             let bytes: usize = host::with(|s| s.cleaned.drain(..).map(|(_, len)| len).sum());
             assert!(bytes <= 64 << 10, "{bytes} bytes between two pauses");
+            cleaned += bytes;
         }).unwrap();
         vm.read_from_guest_of(RAM.into(), &mut after).unwrap();
         let mut expected = vec![0; 4 * MIB];
@@ -288,6 +295,8 @@ proptest! {
             expected[range.start.as_usize() - RAM..range.end.as_usize() - RAM].fill(0xee);
         }
         prop_assert!(after == expected);
+        // What was cleared is seen with the guest's caches off, too.
+        prop_assert_eq!(cleaned, expected.iter().filter(|&&byte| byte == 0).count());
         prop_assert!(!ranges.is_empty() || pauses >= 64);
         drop(vm);
         prop_assert_eq!(frames_out(), 0);

@@ -27,6 +27,8 @@ pub struct State {
     pub flushes: Vec<(u16, Option<GuestPhysRange>)>,
     /// What was cleaned to the point of coherency: address, length.
     pub cleaned: Vec<(usize, usize)>,
+    /// What instruction fetches were made to see: address, length.
+    pub synced: Vec<(usize, usize)>,
     /// Who was told to look: VM and vCPU.
     pub notified: Vec<(usize, usize)>,
 }
@@ -41,6 +43,7 @@ impl Default for State {
             largest: None,
             flushes: Vec::new(),
             cleaned: Vec::new(),
+            synced: Vec::new(),
             notified: Vec::new(),
         }
     }
@@ -137,7 +140,9 @@ impl PagingHandler for Host {
         with(|s| s.cleaned.push((base.as_usize(), len)));
     }
 
-    fn sync_icache(_: HostPhysAddr, _: usize) {}
+    fn sync_icache(base: HostPhysAddr, len: usize) {
+        with(|s| s.synced.push((base.as_usize(), len)));
+    }
 
     fn with_window<R>(base: HostPhysAddr, len: usize, f: impl FnOnce(*mut u8) -> R) -> R {
         let at = base.as_usize();
