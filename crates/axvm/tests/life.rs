@@ -113,6 +113,20 @@ fn the_first_cause_wins_and_every_vcpu_hears_of_it() {
     assert_eq!(vm.cause(), Some(StopCause::Fault(fault)));
 }
 
+/// Whoever wants the VM to end isn't held up by a guest that restarts.
+#[test]
+fn a_restart_gives_way_to_another_cause() {
+    let vm = running(two_vcpus());
+    vm.stop(StopCause::Reset);
+    vm.stop(StopCause::Requested);
+    vm.stop(StopCause::Reset);
+    assert_eq!(vm.cause(), Some(StopCause::Requested));
+    leave(&vm);
+    vm.stop(StopCause::PoweredOff);
+    assert_eq!(vm.status(), VmStatus::Stopped);
+    assert_eq!(vm.cause(), Some(StopCause::Requested));
+}
+
 #[test]
 fn reset_is_power_on_with_the_same_memory() {
     let vm = running(two_vcpus());
