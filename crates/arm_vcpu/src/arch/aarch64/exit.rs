@@ -291,14 +291,19 @@ impl<H: ArmHost> ArmVCpu<H> {
     /// A data access that stage 2 does not translate: most are a device's, which is asked here.
     #[inline(never)]
     fn data_abort(&mut self, esr: u64) -> bool {
-        let big_endian = may_be_big_endian(read!("SPSR_EL2"), read!("SCTLR_EL1"));
-        if !DataAbort::is_plain(esr) || big_endian {
+        let spsr = read!("SPSR_EL2");
+        // AArch32 and big-endian guests are for the other path, too.
+        if !DataAbort::is_plain(esr) || may_be_big_endian(spsr, read!("SCTLR_EL1")) {
             return self.odd_data_abort(esr);
         }
         let ipa = translate::plain_fault_ipa();
         match self.ask_device(ipa, DataAbort::plain_transfer(esr)) {
             Some(Ok(())) => {
-                self.skip(esr);
+                const A64_LENGTH: u64 = 4;
+                write!("ELR_EL2", read!("ELR_EL2").wrapping_add(A64_LENGTH));
+                if needs_step_over(spsr) {
+                    write!("SPSR_EL2", step_over(spsr));
+                }
                 // The device may have interrupted this vCPU, or woken somebody.
                 self.serve_requests();
                 self.go_on()
