@@ -78,7 +78,7 @@ struct Switch {
     /// The VM whose output alone is shown, and that gets the input; `None`: all are shown, each
     /// line with its name.
     only: Option<String>,
-    /// All VMs' output is shown with names even if there is one VM only.
+    /// Lines get the name of their VM.
     all: bool,
     /// The VM whose line stands unfinished on the console.
     open_line: Option<usize>,
@@ -136,6 +136,9 @@ pub fn start(show: Show, line: Option<u32>) {
             Show::Only(name) => switch.only = Some(name),
         }
         switch.input.reserve_exact(INPUT);
+        switch
+            .input
+            .extend_from_slice(axhal::console::early_input());
     }
     match task::spawn("console", task::priority::SERVICE, run) {
         Ok(_) => RUNS.store(true, Ordering::Release),
@@ -149,6 +152,11 @@ pub fn start(show: Show, line: Option<u32>) {
         Ok(()) => uart.enable_rx_interrupts(),
         Err(error) => log::error!("console: no input: {error}"),
     }
+}
+
+/// There are several VMs: their lines get names, also while only one of them prints.
+pub fn name_lines() {
+    SWITCH.lock().all = true;
 }
 
 /// Shows a VM's console from now on.
@@ -297,7 +305,7 @@ fn port_at(index: usize) -> Option<(usize, Arc<dyn ConsolePort>)> {
 
 /// Stages what a guest sent; with several guests, each line with its name.
 fn stage(switch: &mut Switch, vm: usize, piece: &[u8]) {
-    let named = switch.only.is_none() && (switch.all || switch.ports.len() > 1);
+    let named = switch.only.is_none() && switch.all;
     let Switch {
         ports,
         out,

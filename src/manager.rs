@@ -77,6 +77,9 @@ pub fn run(bundle: &'static [u8], stay: bool) {
         }
     };
     let configs = descriptions(&bundle, &mut status);
+    if configs.len() > 1 {
+        console::name_lines();
+    }
     for (toml, config) in configs {
         if let Err(error) = create(&bundle, toml, config) {
             log::error!("{toml}: {error}");

@@ -5,13 +5,22 @@ use core::fmt::{self, Write};
 
 use spin::Once;
 
-use crate::drivers::pl011::Pl011;
+use crate::drivers::pl011::{Pl011, Received};
 
 static UART: Once<Pl011> = Once::new();
 
+/// What was typed before there was a console.
+static EARLY: Once<Received> = Once::new();
+
 /// From now on there is a console.
-pub(crate) fn set(uart: Pl011) {
+pub(crate) fn set(uart: Pl011, received: Received) {
+    EARLY.call_once(|| received);
     UART.call_once(|| uart);
+}
+
+/// What was typed before the hypervisor took the UART over.
+pub fn early_input() -> &'static [u8] {
+    EARLY.get().map_or(&[], |received| received.as_slice())
 }
 
 /// The UART of the early console, if the machine has one that is supported.

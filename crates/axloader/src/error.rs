@@ -24,10 +24,6 @@ pub enum What {
 pub enum ImageError {
     /// It, the BIOS or the ramdisk has no bytes.
     Empty,
-    /// A raw image (neither Image, ELF nor gzip) has no load address.
-    RawNeedsAddress,
-    /// A raw image has no entry point.
-    RawNeedsEntry,
     /// What the gzip stream holds is not an `Image`. Only the first bytes were looked at.
     CompressedNotImage,
     /// The ELF file is linked for another address than the configuration gives.

@@ -234,10 +234,16 @@ impl<'a> LoadPlan<'a> {
                 self.place_elf(inputs, &image)
             }
             Kind::Raw => {
-                let gpa = inputs.kernel_addr.ok_or(ImageError::RawNeedsAddress)?;
-                if inputs.entry.is_none() && inputs.bios.is_none() {
-                    return Err(ImageError::RawNeedsEntry.into());
-                }
+                // At the start of RAM, from its first byte on, unless the description says more.
+                const PAGE: u64 = 4096;
+                let size = inputs.kernel.len() as u64;
+                let gpa = match inputs.kernel_addr {
+                    Some(gpa) => gpa,
+                    None => self.space.lowest(0, size, PAGE).ok_or(PlanError::NoRoom {
+                        what: What::Kernel,
+                        size,
+                    })?,
+                };
                 self.add_kernel_part(gpa, bytes, 0)?;
                 self.set_entry(inputs, gpa)
             }

@@ -298,12 +298,14 @@ fn elf_segments_must_not_overlap() {
 }
 
 #[test]
-fn raw_needs_both_addresses() {
+fn raw_goes_to_the_start_of_ram_or_where_it_is_told() {
     let kernel = vec![0x5a; 0x1234];
     let mut raw = inputs(&kernel, &RAM);
-    assert_eq!(error(&raw), PlanError::Image(ImageError::RawNeedsAddress));
+    let plan = LoadPlan::new(&raw).unwrap();
+    assert_eq!(plan.entry(), RAM[0].start);
+    assert_eq!(plan.segments()[0].gpa, RAM[0].start);
     raw.kernel_addr = Some(0x4000_1004);
-    assert_eq!(error(&raw), PlanError::Image(ImageError::RawNeedsEntry));
+    assert_eq!(LoadPlan::new(&raw).unwrap().entry(), 0x4000_1004);
     raw.entry = Some(0x4000_1100);
     assert_eq!(LoadPlan::new(&raw).unwrap().entry(), 0x4000_1100);
     raw.entry = Some(0x4000_1102);

@@ -288,10 +288,14 @@ impl Uart {
         flags
     }
 
+    #[inline]
     fn note_poll(&mut self) {
-        let listened = self.listens();
-        self.polls = self.polls.saturating_add(1);
-        self.events.input |= self.listens() && !listened;
+        // Only the step over the limit can change whether it listens.
+        if self.polls < POLLS {
+            let listened = self.listens();
+            self.polls += 1;
+            self.events.input |= self.listens() && !listened;
+        }
     }
 
     fn send(&mut self, byte: u8) {
