@@ -72,20 +72,18 @@ impl Pl011 {
     }
 }
 
-/// The register an access is for, and the bits by which it lies inside it. One across a word's end
-/// is not for this device.
+/// The register an access is for, and the bits by which it lies inside it; `None` if it is not
+/// inside one.
 #[inline]
-fn register(access: Access) -> Result<(u64, u32), BusFault> {
+fn register(access: Access) -> Option<(u64, u32)> {
     let lane = (access.offset & 3) as usize;
-    if lane + access.width.bytes() > 4 {
-        return Err(BusFault);
-    }
-    Ok((access.offset & !3, 8 * lane as u32))
+    (lane + access.width.bytes() <= 4).then_some((access.offset & !3, 8 * lane as u32))
 }
 
 /// The APB carries 32 bits: the bridge in front of it makes two accesses of an aligned one of 64.
+#[cold]
 fn halves(access: Access) -> Result<[Access; 2], BusFault> {
-    if access.offset & 3 != 0 {
+    if access.width != AccessWidth::Double || access.offset & 3 != 0 {
         return Err(BusFault);
     }
     let half = |offset| Access {
@@ -99,23 +97,21 @@ fn halves(access: Access) -> Result<[Access; 2], BusFault> {
 impl MmioDevice for Pl011 {
     #[inline]
     fn read(&self, access: Access) -> Result<u64, BusFault> {
-        if access.width == AccessWidth::Double {
+        let Some((register, shift)) = register(access) else {
             let [low, high] = halves(access)?;
             return Ok(self.read(low)? | self.read(high)? << 32);
-        }
-        let (register, shift) = register(access)?;
+        };
         Ok(u64::from(self.with(|uart| uart.read(register)) >> shift))
     }
 
     /// A write to a register's upper bytes only is ignored: the APB has no byte enables.
     #[inline]
     fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
-        if access.width == AccessWidth::Double {
+        let Some((register, shift)) = register(access) else {
             let [low, high] = halves(access)?;
             self.write(low, value & u64::from(u32::MAX))?;
             return self.write(high, value >> 32);
-        }
-        let (register, shift) = register(access)?;
+        };
         if shift == 0 {
             self.with(|uart| uart.write(register, value as u32));
         }
