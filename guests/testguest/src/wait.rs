@@ -46,7 +46,7 @@ fn wfi_physical_timer() -> Outcome {
     while now() - start < ticks(5) {
         wfi();
     }
-    check!(wait_for(10, || read_sysreg!("isr_el1") & 0x80 != 0));
+    check!(wait_for(1000, || read_sysreg!("isr_el1") & 0x80 != 0));
     Ok(())
 }
 
