@@ -349,8 +349,11 @@ fn end_line(switch: &mut Switch) {
 
 /// Waits until all that was printed has gone to the UART, or as much as was there at first.
 pub fn drain() {
-    // Each UART model holds 4 KiB.
-    let mut left = SWITCH.lock().ports.len() * (4096 / PIECE) + 1;
+    // What is staged, and 4 KiB in each UART model, which are staged first.
+    let mut left = {
+        let switch = SWITCH.lock();
+        switch.out.len / PIECE + 2 * switch.ports.len() * (4096 / PIECE) + 2
+    };
     while left > 0 {
         match step() {
             Step::More => {
