@@ -1,12 +1,14 @@
 //! A guest with a physical device: QEMU's PL031 real-time clock (Arm DDI 0224). It takes the alarm's
 //! interrupt while it waits, while it works, and on its second vCPU, and restarts its machine with
-//! the interrupt pending and active: that must not be so afterwards.
+//! the interrupt pending and active and with something in its memory: neither must be there
+//! afterwards.
 #![no_std]
 #![no_main]
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 use guest_support::gic::{self, Bits};
+use guest_support::map::RAM;
 use guest_support::mmio::{read32, write32};
 use guest_support::sync::wait_for;
 use guest_support::{cpu, exception, println, psci, smp};
@@ -27,6 +29,9 @@ const PART: usize = RTC + 0xfe0;
 const INTID: u32 = 34;
 /// The time it has at its start; a later time tells a restarted guest that it is one.
 const START: u32 = 1000;
+
+/// A place in RAM that no image is loaded to.
+const SECRET: usize = RAM + (12 << 20);
 
 /// The CPU that took the last alarm, plus 1.
 static TAKEN_BY: AtomicU64 = AtomicU64::new(0);
@@ -61,6 +66,7 @@ fn main() {
     write32(MATCH, read32(DATA));
     gic::set(Bits::SetEnable, INTID);
     wait_for(5000, || gic::get(Bits::SetActive, INTID));
+    write32(SECRET, 0x5ec2_e700);
     psci::call(psci::SYSTEM_RESET, [0; 3]);
 }
 
@@ -72,6 +78,7 @@ fn after_restart() {
         gic::get(Bits::SetActive, INTID),
         read32(RAW_STATUS),
     );
+    println!("rtc: memory reads {:#x}", read32(SECRET));
     gic::enable(INTID);
     gic::route(INTID, smp::mpidr(0));
     let came = wait_for(1000, taken);

@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("debug::step_at_el0", 1, step),
     ("debug::breakpoint_at_el0", 1, breakpoint),
     ("debug::watchpoint_at_el0", 1, watchpoint),
+    ("debug::breakpoint_of_other_cpu", 2, breakpoint_of_other),
 ];
 
 core::arch::global_asm!(
@@ -134,5 +135,28 @@ fn watchpoint() -> Outcome {
         fault.is_some_and(|f| f.class() == 0x34 && f.vector == 8 && f.far == address),
         fault = fault
     );
+    Ok(())
+}
+
+/// CPU 1's breakpoint is not this CPU's, also if both take turns on one physical CPU.
+fn breakpoint_of_other() -> Outcome {
+    check!(smp::run(1, || {
+        write_sysreg!("oslar_el1", 0);
+        write_sysreg!("dbgbvr0_el1", user(debug_second as *const ()));
+        write_sysreg!("dbgbcr0_el1", 0xf << 5 | 2 << 1 | 1);
+        write_sysreg!("mdscr_el1", MDE);
+    }));
+    let mut hit = None;
+    for _ in 0..5 {
+        let (_, fault) = run_user(user(debug_code as *const ()), 0, 10);
+        // It ends with an SVC.
+        hit = hit.or(fault.filter(|f| f.class() != 0x15));
+        guest_support::sync::wait_for(3, || false);
+    }
+    check!(smp::run(1, || {
+        write_sysreg!("mdscr_el1", 0);
+        write_sysreg!("dbgbcr0_el1", 0);
+    }));
+    check!(hit.is_none(), hit = hit);
     Ok(())
 }

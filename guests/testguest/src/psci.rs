@@ -240,7 +240,10 @@ fn cpu_on_32() -> Outcome {
         ) == 1));
     }
     let answer = smp::start_with(1, CPU_ON_32);
+    // On, or on its way. (The board says OFF until it has started.)
+    let state = call(AFFINITY_INFO, [smp::mpidr(1), 0, 0]);
     check!(answer == SUCCESS, answer = answer);
+    check!(crate::on_board() || state != 1, state = state);
     check!(smp::run(1, nothing));
     Ok(())
 }

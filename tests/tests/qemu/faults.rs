@@ -4,6 +4,7 @@ use crate::Case;
 use axhv_tests::Failure;
 use axhv_tests::machine::Machine;
 use axhv_tests::vm::Vm;
+use std::time::Duration;
 
 pub const CASES: &[Case] = &[
     ("faults::alone", alone),
@@ -13,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("faults::neighbour_on_the_same_cpu_goes_on", |name| {
         neighbour_goes_on(name, 1)
     }),
+    ("faults::leaves_no_timer", leaves_no_timer),
 ];
 
 const CAUSE: &str = "ended: fault: vCPU 0: no exception handler can be fetched, pc 0x200000200";
@@ -45,4 +47,33 @@ fn neighbour_goes_on(name: &str, cpus: usize) -> Result<(), Failure> {
     } else {
         Ok(())
     }
+}
+
+/// The guest faults with its virtual timer armed: on no CPU does that fire afterwards. QEMU's trace
+/// tells, as the hypervisor would take such an interrupt for nobody's.
+fn leaves_no_timer(name: &str) -> Result<(), Failure> {
+    let trace = std::env::temp_dir().join(format!("axhv-{}-ppis", std::process::id()));
+    let file = trace.display().to_string();
+    let mut running = Machine::new(name)
+        .append("when-idle=stay")
+        .args(&["-trace", "gicv3_redist_set_irq", "-D", &file])
+        .vm(Vm::guest("faulty", 1))
+        .boot()?;
+    running.expect(CAUSE)?;
+    // It was to fire within a second.
+    let stays = running.expect_within("axhv: status", Duration::from_secs(3));
+    if stays.is_ok() || running.ended() {
+        return Err(running.failure("the hypervisor did not stay"));
+    }
+    let text = std::fs::read_to_string(&trace).map_err(|e| format!("{file}: {e}"))?;
+    // A test machine's leftovers harm nobody.
+    let _ = std::fs::remove_file(&trace);
+    let rises = |ppi: u32| text.contains(&format!("interrupt {ppi} level changed to 1"));
+    if !rises(26) {
+        return Err(format!("the hypervisor's own timer is not in {text:?}"));
+    }
+    if rises(27) {
+        return Err(running.failure("the timer fired"));
+    }
+    Ok(())
 }

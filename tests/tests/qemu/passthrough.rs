@@ -58,6 +58,7 @@ fn rtc(machine: Machine) -> Result<(), Failure> {
     running.expect("rtc: the alarm came while it waits")?;
     running.expect("rtc: the alarm came on the other CPU")?;
     running.expect("rtc: restarted, enabled false active false asserted 1")?;
+    running.expect("rtc: memory reads 0x0\r\n")?;
     running.expect("rtc: after the restart the alarm came")?;
     running.expect("rtc: done")?;
     running.finish(0).map(drop)
