@@ -214,7 +214,11 @@ fn for_active_spis(spis: &Spis, me: usize, mut f: impl FnMut(usize, u8)) {
 
 /// When to look again: what is left out gets its turn when no list register is pending any more,
 /// when the guest enables or disables a group, or when it deactivates something it can't find.
+/// That one of the groups is disabled matters only while the other is not: otherwise nothing that
+/// was left out could be signalled. (QEMU to 10.0 takes "Group 0 is disabled" for true whenever
+/// Group 1 is: asked with Group 0 alone enabled, it would interrupt for ever.)
 fn maintenance_for(left_out: LeftOut, vmcr: u64) -> u64 {
+    const BOTH: u64 = vmcr::VENG0 | vmcr::VENG1;
     let mut value = 0;
     let groups = [
         (vmcr::VENG0, hcr::VGRP0EIE, hcr::VGRP0DIE),
@@ -230,7 +234,7 @@ fn maintenance_for(left_out: LeftOut, vmcr: u64) -> u64 {
         if vmcr & enable == 0 && left_out.disabled {
             value |= on_enable;
         }
-        if vmcr & enable != 0 && left_out.pending {
+        if vmcr & BOTH == BOTH && left_out.pending {
             value |= on_disable;
         }
     }

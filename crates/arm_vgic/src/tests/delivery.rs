@@ -249,6 +249,26 @@ fn a_group_the_guest_has_disabled_does_not_stop_the_other() {
     assert_eq!(ack(&g, 0), Some(37));
 }
 
+/// A CPU that takes either group's "is disabled" for true while the other one is (QEMU does) must
+/// not interrupt for ever: with one group enabled the question is not asked.
+#[test]
+fn nobody_asks_about_the_last_enabled_group() {
+    const BOTH: u64 = vmcr::VENG0 | vmcr::VENG1;
+    for (enabled, group1) in [(vmcr::VENG0, 0), (vmcr::VENG1, u32::MAX), (BOTH, u32::MAX)] {
+        let g = started(1, 2);
+        enable_spis(&g, true);
+        g.dist_write(0, 0x84, 4, group1.into());
+        hw(|h| h.vmcr = h.vmcr & !BOTH | enabled);
+        (33..38).for_each(|intid| g.pulse(intid));
+        enter(&g, 0);
+        let asked = hw(|h| h.hcr);
+        assert_ne!(asked & hcr::NPIE, 0, "something waits");
+        let disabled = asked & (hcr::VGRP0DIE | hcr::VGRP1DIE);
+        assert_eq!(disabled != 0, enabled == BOTH, "{asked:#x}");
+        assert_eq!(hw(|h| h.misr()), 0);
+    }
+}
+
 #[test]
 fn groups_of_the_distributor_gate_list_registers_too() {
     let g = started(2, 4);
