@@ -25,8 +25,9 @@ own_sources() { (. /etc/os-release && [ "${ID:-}" = debian ]) 2>/dev/null; }
 foreign_sources() {
     local tools=$STATE/tools mirror=${DEBIAN_MIRROR:-} key
     mkdir -p "$tools"
-    (cd "$tools" && apt-get download debian-archive-keyring &&
-        { [ -n "$mirror" ] || apt-get download debootstrap; }) || return 1
+    (cd "$tools" && apt-get -o APT::Sandbox::User=root download debian-archive-keyring &&
+        { [ -n "$mirror" ] || apt-get -o APT::Sandbox::User=root download debootstrap; }) >&2 ||
+        return 1
     local deb
     for deb in "$tools"/*.deb; do dpkg-deb -x "$deb" "$tools/x"; done
     [ -n "$mirror" ] ||
@@ -39,7 +40,7 @@ foreign_sources() {
 
 no_archive() { die 4 "no Debian archive can be had here: $*"; }
 
-# Downloads PACKAGE and puts the file PATTERN of it at TARGET.
+# Downloads PACKAGE and puts the one file of it that PATTERN matches at TARGET.
 unpack() {
     local package=$1 pattern=$2 target=$3 deb
     (cd "$STATE/debs" && private apt-get download "$package") >&2 ||
@@ -47,8 +48,7 @@ unpack() {
     deb=$(ls -t "$STATE/debs/${package}"_*.deb | head -n 1)
     rm -rf "$STATE/x" && mkdir -p "$STATE/x" "$(dirname "$target")"
     dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$STATE/x" --wildcards "./$pattern"
-    # shellcheck disable=SC2086
-    mv "$STATE/x"/$pattern "$target.part"
+    mv "$(find "$STATE/x" -type f -print -quit)" "$target.part"
     touch "$target.part"
     mv "$target.part" "$target"
     rm -rf "$STATE/x" "$deb"

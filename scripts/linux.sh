@@ -15,18 +15,20 @@ fetch() {
     # linux-image-arm64 is an empty package that depends on the kernel of the day.
     local kernel
     kernel=$(private apt-cache depends "linux-image-$DEB_ARCH" 2>/dev/null |
-        sed -n 's/.*Depends: //p' | head -n 1)
+        sed -n '/Depends: /{s/.*Depends: //p;q}') || true
     [ -n "$kernel" ] || no_archive "its lists name no linux-image-$DEB_ARCH"
     say "fetching $kernel (some 60 MB)"
     unpack "$kernel" 'boot/vmlinuz-*' "$LINUX/Image"
     say "fetching busybox-static"
-    unpack busybox-static 'bin/busybox' "$LINUX/busybox"
+    # In /bin, or with Debian 13 in /usr/bin.
+    unpack busybox-static '*bin/busybox' "$LINUX/busybox"
     echo "$kernel" >"$LINUX/VERSION"
 }
 
-# The same bytes each time: fixed times, owners, order.
+# The same bytes each time: fixed times, modes, owners, order.
 initramfs() {
     local root=$LINUX/root
+    umask 022
     rm -rf "$root"
     mkdir -p "$root"/{bin,dev,etc,proc,root,sys,tmp}
     cp "$LINUX/busybox" "$root/bin/busybox"
