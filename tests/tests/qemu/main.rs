@@ -1,6 +1,7 @@
 //! Tests in QEMU. Each has a machine of its own, a time limit, and a log in `build/tests`.
 
 mod board;
+mod chaos;
 mod door;
 mod faults;
 mod guests;
@@ -19,6 +20,7 @@ pub type Case = (&'static str, fn(&str) -> Result<(), Failure>);
 /// All tests, by the file they are in.
 const CASES: &[&[Case]] = &[
     board::CASES,
+    chaos::CASES,
     door::CASES,
     faults::CASES,
     selftest::CASES,
