@@ -136,9 +136,6 @@ pub fn start(show: Show, line: Option<u32>) {
             Show::Only(name) => switch.only = Some(name),
         }
         switch.input.reserve_exact(INPUT);
-        switch
-            .input
-            .extend_from_slice(axhal::console::early_input());
     }
     match task::spawn("console", task::priority::SERVICE, run) {
         Ok(_) => RUNS.store(true, Ordering::Release),

@@ -180,8 +180,8 @@ fn early_console(tree: &Fdt<'_>) {
     // SAFETY: mapped as Device, for ever, and aligned; a UART's registers reach no memory.
     let regs = unsafe { Mmio::new(va.as_usize(), len) };
     if let Some(uart) = Pl011::new(regs) {
-        let received = uart.init();
-        console::set(uart, received);
+        uart.init();
+        console::set(uart);
     }
 }
 

@@ -5,22 +5,13 @@ use core::fmt::{self, Write};
 
 use spin::Once;
 
-use crate::drivers::pl011::{Pl011, Received};
+use crate::drivers::pl011::Pl011;
 
 static UART: Once<Pl011> = Once::new();
 
-/// What was typed before there was a console.
-static EARLY: Once<Received> = Once::new();
-
 /// From now on there is a console.
-pub(crate) fn set(uart: Pl011, received: Received) {
-    EARLY.call_once(|| received);
+pub(crate) fn set(uart: Pl011) {
     UART.call_once(|| uart);
-}
-
-/// What was typed before the hypervisor took the UART over.
-pub fn early_input() -> &'static [u8] {
-    EARLY.get().map_or(&[], |received| received.as_slice())
 }
 
 /// The UART of the early console, if the machine has one that is supported.

@@ -132,11 +132,15 @@ fn ctrl_c(name: &str) -> Result<(), Failure> {
     off(running)
 }
 
-/// What is typed before the guest listens reaches it.
+/// What is typed before the guest listens reaches it whole, also if it fills every buffer on the way.
 fn input_waits_for_the_guest(name: &str) -> Result<(), Failure> {
     let mut running = Machine::new(name).vm(Vm::linux(1)).boot()?;
-    running.send("echo typed\" \"early; poweroff\n")?;
-    running.expect("typed early")?;
+    let word = "0123456789abcdefghijklmnopqrstuvwxyz".repeat(5);
+    running.send(&format!(
+        "echo typed-\"\"{word}\necho early-\"\"{word}; poweroff\n"
+    ))?;
+    running.expect(&format!("typed-{word}"))?;
+    running.expect(&format!("early-{word}"))?;
     running.finish(0).map(drop)
 }
 

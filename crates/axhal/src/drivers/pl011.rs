@@ -1,7 +1,5 @@
 //! The PL011 UART: Arm DDI 0183, chapter 3.
 
-use arrayvec::ArrayVec;
-
 use super::{arch, mmio::Mmio};
 
 const DR: usize = 0x00;
@@ -33,9 +31,6 @@ const ALL_INTERRUPTS: u32 = 0x7ff;
 /// The least registers that a PL011 has: up to DMACR.
 pub const MIN_LEN: usize = 0x4c;
 
-/// Characters that were there before the UART was taken over: at most a FIFO of any revision.
-pub type Received = ArrayVec<u8, 32>;
-
 /// A PL011.
 ///
 /// All methods take `&self`, so that the panic path can write while something else was writing.
@@ -55,28 +50,27 @@ impl Pl011 {
     }
 
     /// Takes the UART over: 8 bits, no parity, FIFOs on, both directions on, no interrupts, no
-    /// DMA. The baud rate stays as the boot loader set it, for only that knows the clock. Returns
-    /// what had been received by then: switching the FIFOs on empties them.
-    pub fn init(&self) -> Received {
-        let mut received = Received::new();
-        // Bounded, for one that is stuck.
-        for _ in 0..received.capacity() {
-            if self.rx_empty() {
-                break;
-            }
-            received.extend(self.try_getc());
-        }
+    /// DMA. The baud rate stays as the boot loader set it, for only that knows the clock.
+    ///
+    /// Switching the FIFOs on may empty them (in QEMU it does). So where something has been typed
+    /// already they stay as they are: a terminal gets along without, a pipe's first byte is kept.
+    pub fn init(&self) {
         // Section 3.3.8: what is being sent must be finished before the UART is disabled, and
         // LCR_H may be written only while it is. A UART that never finishes is taken over anyway.
         let _ = self.regs.poll32(FR, |flags| flags & FR_BUSY == 0);
+        let (fifos, keep) = if self.rx_empty() {
+            (LCR_H_FEN, 0)
+        } else {
+            // The interrupt that announces it comes once, so it stays signalled.
+            (self.regs.read32(LCR_H) & LCR_H_FEN, RX_INTERRUPTS)
+        };
         self.regs.write32(CR, 0);
         self.regs.write32(IMSC, 0);
-        self.regs.write32(ICR, ALL_INTERRUPTS);
+        self.regs.write32(ICR, ALL_INTERRUPTS & !keep);
         self.regs.write32(DMACR, 0);
         self.regs.write32(IFLS, IFLS_EIGHTHS);
-        self.regs.write32(LCR_H, LCR_H_WLEN_8 | LCR_H_FEN);
+        self.regs.write32(LCR_H, LCR_H_WLEN_8 | fifos);
         self.regs.write32(CR, CR_UARTEN | CR_TXE | CR_RXE);
-        received
     }
 
     /// Lets received characters interrupt.
