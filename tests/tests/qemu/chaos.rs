@@ -13,8 +13,8 @@ pub const CASES: &[Case] = &[
     ("chaos::all_on_1_cpu", |name| {
         harms_itself(name, "cortex-a72", 1, "all", 4)
     }),
-    ("chaos::all_on_max", |name| {
-        harms_itself(name, "max", 4, "all", 5)
+    ("chaos::vectors", |name| {
+        harms_itself(name, "max", 4, "vector", 5)
     }),
     ("chaos::system_registers", |name| {
         harms_itself(name, "max", 2, "sysreg", 6)
