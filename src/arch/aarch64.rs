@@ -25,6 +25,8 @@ pub type VCpu = ArmVCpu<Host>;
 /// SGI: look at your vCPU's requests, and at your run queue.
 const KICK: u32 = 0;
 const FIRST_SPI: u32 = 32;
+/// The hypervisor timer's priority: more urgent than `gicv3::DEFAULT_PRIORITY`.
+const TIMER_PRIORITY: u8 = 0x80;
 
 struct Interrupts {
     gic: Gic,
@@ -151,6 +153,10 @@ pub fn init_cpu() -> Result<(), ArchError> {
         let line = redist.line(ppi.load(Ordering::Relaxed))?;
         // Their trigger is fixed on most machines; where it isn't, they are levels.
         let _ = line.set_trigger(Trigger::Level);
+        if line.intid() == HYPERVISOR_TIMER.load(Ordering::Relaxed) {
+            // Before all that a guest can cause: time slices end whatever it does.
+            line.set_priority(TIMER_PRIORITY);
+        }
         line.enable();
     }
     if let Some(slot) = REDISTRIBUTORS.get(index) {

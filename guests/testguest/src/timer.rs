@@ -167,7 +167,9 @@ fn past_deadline() -> Outcome {
 fn far_deadline() -> Outcome {
     on_interrupt(Some(stop), true);
     enable(VIRTUAL_PPI);
-    for deadline in [u64::MAX, u64::MAX >> 1, now() + ticks(3_600_000)] {
+    // Not u64::MAX: with an offset (CNTVOFF_EL2) QEMU before 8.2 computes a time in the past from
+    // it and never comes back.
+    for deadline in [u64::MAX >> 1, now() + ticks(3_600_000)] {
         write_sysreg!("cntv_cval_el0", deadline);
         write_sysreg!("cntv_ctl_el0", ENABLE);
         check!(
@@ -226,7 +228,7 @@ fn hundred_in_a_row() -> Outcome {
 fn each_cpu_has_its_own() -> Outcome {
     on_interrupt(Some(stop), true);
     enable(VIRTUAL_PPI);
-    write_sysreg!("cntv_cval_el0", u64::MAX);
+    write_sysreg!("cntv_cval_el0", u64::MAX >> 1);
     write_sysreg!("cntv_ctl_el0", ENABLE);
     check!(smp::run(1, || {
         enable(VIRTUAL_PPI);
@@ -234,6 +236,6 @@ fn each_cpu_has_its_own() -> Outcome {
         wait_for(1000, || taken(1, VIRTUAL_PPI) == 1);
     }));
     check!(taken(1, VIRTUAL_PPI) == 1 && taken(0, VIRTUAL_PPI) == 0);
-    check!(read_sysreg!("cntv_cval_el0") == u64::MAX);
+    check!(read_sysreg!("cntv_cval_el0") == u64::MAX >> 1);
     Ok(())
 }
