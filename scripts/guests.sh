@@ -9,6 +9,8 @@ for elf in "$TARGET_DIR/$TRIPLE/release"/guest-*; do
     guest=$GUESTS/${elf##*/guest-}
     stale "$guest.bin" "$elf" || continue
     mkdir -p "$GUESTS"
-    llvm llvm-objcopy -O binary "$elf" "$guest.bin"
+    # Renamed into place: another run may be reading them.
+    llvm llvm-objcopy -O binary "$elf" "$guest.bin.$$"
+    mv "$guest.bin.$$" "$guest.bin"
     cp "$elf" "$guest.elf"
 done

@@ -70,6 +70,9 @@ behind() { sed "s/^/$1 /"; }
 to_image() {
     mkdir -p "$2"
     cmp -s "$1" "$2/axhv.elf" && [ -e "$2/axhv.bin" ] && return 0
-    llvm llvm-objcopy -O binary "$1" "$2/axhv.bin"
-    cp "$1" "$2/axhv.elf"
+    # Renamed into place: another run may be reading them.
+    llvm llvm-objcopy -O binary "$1" "$2/axhv.bin.$$"
+    mv "$2/axhv.bin.$$" "$2/axhv.bin"
+    cp "$1" "$2/axhv.elf.$$"
+    mv "$2/axhv.elf.$$" "$2/axhv.elf"
 }

@@ -7,6 +7,12 @@
 read -r -a vms <<<"${VMS:-}"
 dir=$BUILD/run
 mkdir -p "$dir"
+# Runs at the same time don't write the same bundle and log: only the first has this folder.
+exec 9>"$dir/lock"
+if ! flock --nonblock 9; then
+    dir=$BUILD/run-$$
+    mkdir -p "$dir"
+fi
 
 [ "$GIC" = 3 ] || die 2 "GIC=$GIC isn't there yet: only GIC=3 is"
 
