@@ -377,8 +377,12 @@ fn take_input() {
         match uart.try_getc() {
             Some(byte) => switch.input.push(byte),
             None if uart.rx_empty() => {
-                // All is taken: the line falls, and may interrupt again.
+                // All is taken: the line falls, and may interrupt again. What arrived meanwhile
+                // has lost its interrupt with that, and is taken now.
                 uart.clear_interrupts();
+                if !uart.rx_empty() {
+                    continue;
+                }
                 INTERRUPTED.store(false, Ordering::Relaxed);
                 arch::complete(LINE.load(Ordering::Relaxed));
                 return;
