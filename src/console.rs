@@ -89,6 +89,14 @@ struct Switch {
     input: Vec<u8>,
 }
 
+impl Switch {
+    /// Who gets what is typed: the guest that is shown, or the first that is there.
+    fn listener(&self) -> Option<&Port> {
+        let chosen = |port: &&Port| self.only.as_ref().is_none_or(|name| *name == port.name);
+        self.ports.iter().find(chosen)
+    }
+}
+
 static SWITCH: Mutex<Switch> = Mutex::new(Switch {
     ports: Vec::new(),
     only: None,
@@ -373,7 +381,12 @@ fn take_input() {
         return;
     }
     let mut switch = SWITCH.lock();
-    while switch.input.len() < INPUT {
+    // Bounded also where nothing is a character: a line that is torn off, a UART that is stuck.
+    for _ in 0..INPUT {
+        if switch.input.len() >= INPUT {
+            // Full: the line stays active, so it does not interrupt, until a guest has taken some.
+            return;
+        }
         match uart.try_getc() {
             Some(byte) => switch.input.push(byte),
             None if uart.rx_empty() => {
@@ -391,16 +404,16 @@ fn take_input() {
             None => {}
         }
     }
-    // Full: the line stays active, so it does not interrupt, until a guest has taken some.
+    // The rest in the next turn; others may run in between.
+    WORK.store(true, Ordering::Release);
 }
 
-/// Offers what was typed to the guest that is shown, or to the first that is there.
+/// Offers what was typed to the guest that listens.
 fn feed_input() {
     let mut piece = [0; PIECE];
     let (port, typed) = {
         let switch = SWITCH.lock();
-        let chosen = |port: &&Port| switch.only.as_ref().is_none_or(|name| *name == port.name);
-        let Some(target) = switch.ports.iter().find(chosen) else {
+        let Some(target) = switch.listener() else {
             return;
         };
         let typed = switch.input.len().min(PIECE);
@@ -417,17 +430,26 @@ fn feed_input() {
         return;
     }
     let taken = port.write_input(piece);
-    // Only this task takes from the input's front.
-    SWITCH.lock().input.drain(..taken);
+    {
+        // Only this task adds to the input or takes from its front; but all of it may have been
+        // dropped meanwhile.
+        let mut switch = SWITCH.lock();
+        let taken = taken.min(switch.input.len());
+        switch.input.drain(..taken);
+    }
     if taken > 0 {
         // There may be more, or room again for what waits in the UART.
         WORK.store(true, Ordering::Release);
     }
 }
 
-/// What was typed for a VM that starts again was meant for its earlier life.
-pub fn drop_input() {
-    SWITCH.lock().input.clear();
+/// What was typed for a VM that starts again was meant for its earlier life. What is another's
+/// stays.
+pub fn drop_input(vm: usize) {
+    let mut switch = SWITCH.lock();
+    if switch.listener().is_some_and(|port| port.vm == vm) {
+        switch.input.clear();
+    }
 }
 
 /// Writes the log.

@@ -362,7 +362,7 @@ fn ended(bundle: &Bundle<'_>, guest: &Arc<Guest>) -> u8 {
 fn restart(bundle: &Bundle<'_>, guest: &Arc<Guest>) -> Result<(), Failure> {
     let vm = &guest.vm;
     console::drain();
-    console::drop_input();
+    console::drop_input(guest.id);
     log::info!("VM {} {} restarts", guest.id, guest.name);
     vm.reset().map_err(Failure::Boot)?;
     loader::load(vm, bundle, &guest.toml).map_err(Failure::Load)?;
