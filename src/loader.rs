@@ -179,6 +179,18 @@ impl GuestMemory for Ram<'_> {
     }
 }
 
+/// The guest's timers interrupt by the machine's own PPIs.
+fn timer_interrupts() -> TimerInterrupts {
+    let timer = &axhal::boot::info().machine.timer;
+    let usual = TimerInterrupts::default();
+    TimerInterrupts {
+        secure: timer.secure_physical.map_or(usual.secure, |ppi| ppi.intid),
+        physical: timer.physical.intid,
+        virt: timer.virtual_.intid,
+        hyp: timer.hypervisor.intid,
+    }
+}
+
 /// Generates the guest's device tree, or corrects the one its description names.
 fn device_tree(
     config: &AxVMConfig,
@@ -224,7 +236,7 @@ fn device_tree(
         cpus: &cpus,
         irqchip,
         uart,
-        timer: TimerInterrupts::default(),
+        timer: timer_interrupts(),
         devices: &devices,
     };
     let chosen = Chosen {

@@ -367,6 +367,21 @@ fn listening_is_receive_interrupts_or_polling() {
     assert!(!b.uart.guest_listens());
 }
 
+/// What was typed for one life of a VM is not the next one's.
+#[test]
+fn reset_forgets_input() {
+    let b = Bench::new();
+    assert_eq!(b.input(&[b'x'; 2000]), 1024);
+    b.uart.reset();
+    b.check_line();
+    let asked = b.hook.input.load(Ordering::Relaxed);
+    b.set(IMSC, INT_RX | INT_RT);
+    b.set(CR, CR_UARTEN | CR_RXE);
+    assert_ne!(b.get(FR) & FR_RXFE, 0);
+    assert_eq!(b.get(MIS), 0);
+    assert_eq!(b.hook.input.load(Ordering::Relaxed), asked + 1);
+}
+
 #[test]
 fn refused_input_is_asked_for_again() {
     let b = Bench::running();

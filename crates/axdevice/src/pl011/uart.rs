@@ -103,6 +103,8 @@ impl Uart {
     pub fn reset(&mut self) {
         self.regs = Registers::RESET;
         self.fifo.clear();
+        self.input.clear();
+        self.input_refused = false;
         self.overrun = false;
         self.renewed = 0;
         self.polls = 0;
