@@ -3,7 +3,8 @@
 //!
 //! All output is staged in one ring that a task moves to the UART as fast as that takes it, so
 //! that a slow line holds up nobody. Guests' output waits in their UART models until there is
-//! room; a guest that prints more than the line carries sees its own UART full.
+//! room; a guest that prints more than the line carries sees its own UART full. Lines stay whole:
+//! while one guest's stands unfinished, other guests and the log wait for a moment.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -23,33 +24,44 @@ use crate::{arch, manager};
 
 /// Guests' output is taken, and moved to the UART, in pieces of this many bytes.
 const PIECE: usize = 64;
-/// Room for staged output. A piece grows by its lines' names.
-const STAGED: usize = 4096;
-/// Guests' output is taken as long as so much room is left: for the log.
-const RESERVED: usize = 2048;
+/// Room for lines of the log.
+const LOG: usize = 4096;
+/// Room for staged output: all of the log behind the end of a line, or a piece with its lines'
+/// names.
+const STAGED: usize = LOG + 2;
+/// Lines get no name where less room is left: what the guest said itself is not lost.
+const RESERVED: usize = 512;
 /// Typed characters that wait for a guest. What is typed beyond waits in the UART.
 const INPUT: usize = 1024;
+/// How long a guest's line may stand unfinished before another guest's, or the log's, breaks it.
+const LINE_NS: u64 = 500_000_000;
 /// No interrupt line.
 const NO_LINE: u32 = u32::MAX;
 /// How long to wait, at the end, for a UART that is full.
 const RETRY_NS: u64 = 1_000_000;
 
 /// Output on its way to the UART.
-struct Ring {
-    bytes: [u8; STAGED],
+struct Ring<const SIZE: usize> {
+    bytes: [u8; SIZE],
     first: usize,
     len: usize,
 }
 
-impl Ring {
+impl<const SIZE: usize> Ring<SIZE> {
+    const EMPTY: Self = Self {
+        bytes: [0; SIZE],
+        first: 0,
+        len: 0,
+    };
+
     fn room(&self) -> usize {
-        STAGED - self.len
+        SIZE - self.len
     }
 
     /// A byte that finds no room is lost.
     fn push(&mut self, byte: u8) {
-        let at = (self.first + self.len) % STAGED;
-        if let Some(place) = self.bytes.get_mut(at).filter(|_| self.len < STAGED) {
+        let at = (self.first + self.len) % SIZE;
+        if let Some(place) = self.bytes.get_mut(at).filter(|_| self.len < SIZE) {
             *place = byte;
             self.len += 1;
         }
@@ -60,7 +72,7 @@ impl Ring {
     }
 
     fn pop(&mut self) {
-        self.first = (self.first + 1) % STAGED;
+        self.first = (self.first + 1) % SIZE;
         self.len = self.len.saturating_sub(1);
     }
 }
@@ -82,9 +94,13 @@ struct Switch {
     all: bool,
     /// The VM whose line stands unfinished on the console.
     open_line: Option<usize>,
+    /// Until when other guests wait for its end, in ticks.
+    open_until: u64,
     /// The port whose turn it is.
     turn: usize,
-    out: Ring,
+    out: Ring<STAGED>,
+    /// Lines of the log that are not staged yet.
+    log: Ring<LOG>,
     /// What was typed and not taken yet.
     input: Vec<u8>,
 }
@@ -95,6 +111,13 @@ impl Switch {
         let chosen = |port: &&Port| self.only.as_ref().is_none_or(|name| *name == port.name);
         self.ports.iter().find(chosen)
     }
+
+    /// The VM whose unfinished line the others and the log wait for, and until when, in ticks.
+    fn line_holder(&self) -> Option<(usize, u64)> {
+        self.open_line
+            .filter(|_| arch::timer().now() < self.open_until)
+            .map(|vm| (vm, self.open_until))
+    }
 }
 
 static SWITCH: Mutex<Switch> = Mutex::new(Switch {
@@ -102,12 +125,10 @@ static SWITCH: Mutex<Switch> = Mutex::new(Switch {
     only: None,
     all: false,
     open_line: None,
+    open_until: 0,
     turn: 0,
-    out: Ring {
-        bytes: [0; STAGED],
-        first: 0,
-        len: 0,
-    },
+    out: Ring::EMPTY,
+    log: Ring::EMPTY,
     input: Vec::new(),
 });
 
@@ -238,11 +259,14 @@ impl ConsoleHook for Hook {
 /// The console's task.
 fn run() {
     loop {
-        WAKE.wait_until(&SCHEDULER, || WORK.swap(false, Ordering::Acquire));
+        // What waits for the end of another's line is shown when that has taken too long.
+        let held = SWITCH.lock().line_holder();
+        let until = held.map_or(u64::MAX, |(_, until)| until);
+        WAKE.wait_until_deadline(&SCHEDULER, until, || WORK.swap(false, Ordering::Acquire));
         take_input();
         feed_input();
         let full = loop {
-            match step() {
+            match step(false) {
                 Step::More => manager::pause(),
                 Step::Full => break true,
                 Step::Nothing => break false,
@@ -266,12 +290,13 @@ enum Step {
 }
 
 /// Moves a piece of staged output to the UART; when all is moved, stages a piece of the next VM
-/// that has some. Guests' UARTs are used without the switch's lock: they take their VM's locks.
-fn step() -> Step {
+/// that has some. While a guest's line stands unfinished the others wait, unless all is to be shown
+/// `at_once`. Guests' UARTs are used without the switch's lock: they take their VM's locks.
+fn step(at_once: bool) -> Step {
     let Some(uart) = uart() else {
         return Step::Nothing;
     };
-    let (first, ports) = {
+    let (first, ports, holder) = {
         let mut switch = SWITCH.lock();
         for _ in 0..PIECE {
             let Some(byte) = switch.out.peek() else { break };
@@ -284,12 +309,25 @@ fn step() -> Step {
             return Step::More;
         }
         switch.turn = switch.turn.wrapping_add(1);
-        (switch.turn, switch.ports.len())
+        let holder = switch.line_holder().filter(|_| !at_once);
+        if holder.is_none() && switch.log.peek().is_some() {
+            end_line(&mut switch);
+            let Switch { out, log, .. } = &mut *switch;
+            while let Some(byte) = log.peek() {
+                out.push(byte);
+                log.pop();
+            }
+            return Step::More;
+        }
+        (switch.turn, switch.ports.len(), holder)
     };
     for index in 0..ports {
         let Some((vm, port)) = port_at(first.wrapping_add(index) % ports) else {
             break;
         };
+        if holder.is_some_and(|(holder, _)| holder != vm) {
+            continue;
+        }
         let mut piece = [0; PIECE];
         let len = port.drain_output(&mut piece);
         if let Some(piece) = piece.get(..len).filter(|piece| !piece.is_empty()) {
@@ -315,6 +353,7 @@ fn stage(switch: &mut Switch, vm: usize, piece: &[u8]) {
         ports,
         out,
         open_line,
+        open_until,
         only,
         ..
     } = switch;
@@ -340,7 +379,13 @@ fn stage(switch: &mut Switch, vm: usize, piece: &[u8]) {
             }
         }
         out.push(byte);
-        *open_line = (byte != b'\n').then_some(vm);
+        if byte == b'\n' {
+            *open_line = None;
+        } else if *open_line != Some(vm) {
+            *open_line = Some(vm);
+            let timer = arch::timer();
+            *open_until = timer.now() + timer.scale().to_ticks(LINE_NS);
+        }
     }
 }
 
@@ -357,10 +402,10 @@ pub fn drain() {
     // What is staged, and 4 KiB in each UART model, which are staged first.
     let mut left = {
         let switch = SWITCH.lock();
-        switch.out.len / PIECE + 2 * switch.ports.len() * (4096 / PIECE) + 2
+        (switch.log.len + switch.out.len) / PIECE + 2 * switch.ports.len() * (4096 / PIECE) + 2
     };
     while left > 0 {
-        match step() {
+        match step(true) {
             Step::More => {
                 left -= 1;
                 manager::pause();
@@ -455,8 +500,8 @@ pub fn drop_input(vm: usize) {
 /// Writes the log.
 struct Log;
 
-/// A line of the log, staged; what finds no room is lost.
-struct Staged<'a>(&'a mut Ring);
+/// A line of the log; what finds no room is lost.
+struct Staged<'a>(&'a mut Ring<LOG>);
 
 impl Write for Staged<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -490,8 +535,7 @@ impl log::Log for Log {
         let _masked = irq::MaskGuard::new();
         {
             let mut switch = SWITCH.lock();
-            end_line(&mut switch);
-            let _ = writeln!(Staged(&mut switch.out), "axhv: {level}{}", record.args());
+            let _ = writeln!(Staged(&mut switch.log), "axhv: {level}{}", record.args());
         }
         wake();
     }

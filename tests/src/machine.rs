@@ -354,7 +354,12 @@ impl Running {
 
     /// Waits until the machine is off, and checks its last words and its whole log.
     pub fn finish(self, status: u32) -> Result<String, Failure> {
-        let text = self.off()?;
+        self.finish_within(status, STEP)
+    }
+
+    /// The same with a time limit of its own.
+    pub fn finish_within(self, status: u32, limit: Duration) -> Result<String, Failure> {
+        let text = self.off(limit)?;
         if let Some(line) = log::alarm(&text) {
             return Err(self.failure(&format!("the console says {line:?}")));
         }
@@ -365,8 +370,8 @@ impl Running {
     }
 
     /// Waits until the machine is off; gives what it said, whatever that is.
-    fn off(&self) -> Result<String, Failure> {
-        let end = self.end.min(Instant::now() + STEP);
+    fn off(&self, limit: Duration) -> Result<String, Failure> {
+        let end = self.end.min(Instant::now() + limit);
         let mut output = self.output.0.lock().unwrap_or_else(PoisonError::into_inner);
         while !output.ended {
             let left = end.saturating_duration_since(Instant::now());
@@ -395,7 +400,7 @@ impl Running {
     /// Waits until the machine is off after a fault of the hypervisor, which `status` tells; gives
     /// the names in its backtrace.
     pub fn finish_broken(self, status: u32) -> Result<String, Failure> {
-        let text = self.off()?;
+        let text = self.off(STEP)?;
         if log::final_status(&text) != Some(status) {
             return Err(self.failure(&format!("the last line isn't \"axhv: status {status}\"")));
         }

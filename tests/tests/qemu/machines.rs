@@ -13,6 +13,7 @@ pub const CASES: &[Case] = &[
     ("machine::no_bundle", no_bundle),
     ("machine::two_vms", two_vms),
     ("machine::two_vms_by_booti", two_vms_by_booti),
+    ("machine::lines_stay_whole", lines_stay_whole),
     ("machine::console_of_one", console_of_one),
     ("machine::when_idle_stay", when_idle_stay),
     ("machine::loglevel", loglevel),
@@ -39,6 +40,37 @@ fn ram_64g(name: &str) -> Result<(), Failure> {
         .args(&["-object", "memory-backend-ram,id=m,size=64G,reserve=off"])
         .board("virt,virtualization=on,gic-version=3,memory-backend=m");
     hello_runs(machine.vm(Vm::guest("hello", 2)).boot()?)
+}
+
+/// Two guests that print a lot, and interrupt each other by sharing a CPU, don't tear each other's
+/// lines.
+fn lines_stay_whole(name: &str) -> Result<(), Failure> {
+    let running = Machine::new(name)
+        .cpus(1)
+        // The guests' time is what they execute: however busy the host is, a line takes as long.
+        .args(&["-icount", "shift=3,sleep=off"])
+        .vm(Vm::guest("testguest", 1).named("one"))
+        .vm(Vm::guest("testguest", 1).named("two"))
+        .boot()?;
+    let text = running.finish_within(0, Duration::from_secs(300))?;
+    for vm in ["one", "two"] {
+        let line_of = |line: &&str| line.starts_with(&format!("[{vm}] "));
+        let ended = text.lines().rfind(line_of);
+        if !ended.is_some_and(|line| line.ends_with(" skipped")) {
+            return Err(format!("the last line of {vm} is {ended:?}"));
+        }
+    }
+    let whole = ["PASS ", "SKIP ", "testguest"];
+    let torn = text.lines().filter_map(|line| {
+        let said = line
+            .strip_prefix("[one] ")
+            .or(line.strip_prefix("[two] "))?;
+        (!whole.iter().any(|start| said.starts_with(start))).then_some(line)
+    });
+    match torn.collect::<Vec<_>>().as_slice() {
+        [] => Ok(()),
+        torn => Err(format!("torn lines: {torn:#?}")),
+    }
 }
 
 fn cpus_8(name: &str) -> Result<(), Failure> {
