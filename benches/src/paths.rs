@@ -65,12 +65,7 @@ pub fn run() -> Result<String, Failure> {
     let _ = writeln!(table, "\n|---|{}", "---:|".repeat(KINDS.len() + 1));
     for name in ["alone", "shared"] {
         let out = file(&format!("build/bench/paths-{name}.counts"));
-        let [lo, hi] = IMAGE;
-        let mut option = format!("{plugin},lo={lo:#x},hi={hi:#x},out={out}");
-        for vectors in functions.vectors() {
-            let _ = write!(option, ",vectors={vectors:#x}");
-        }
-        let arguments = ["-plugin".into(), option];
+        let arguments = functions.watch(&plugin, &out);
         let log = if name == "alone" {
             systems::alone("max", &arguments)?
         } else {
@@ -93,6 +88,16 @@ pub fn run() -> Result<String, Failure> {
     let path = file("build/bench/paths.txt");
     std::fs::write(&path, profile).map_err(|e| format!("{path}: {e}"))?;
     Ok(format!("{table}\n{masked}"))
+}
+
+/// Two vCPUs that share a CPU: what the bench guest says, and the longest that interrupts were masked,
+/// in instructions. On one CPU: on several a lock is waited for as long as QEMU lets the others wait.
+pub fn shared() -> Result<(String, u64), Failure> {
+    let functions = Functions::read(&file("build/aarch64/bare/axhv.elf"))?;
+    let out = file("build/bench/masked.counts");
+    let log = systems::shared("max", &functions.watch(&compile()?, &out))?;
+    let (_, [_, _, longest]) = read(&out)?;
+    Ok((log, longest))
 }
 
 /// The plugin, compiled.
@@ -204,6 +209,16 @@ impl Functions {
             .collect();
         let loader = addr2line::Loader::new(elf).map_err(|e| format!("{elf}: {e}"))?;
         Ok(Self { symbols, loader })
+    }
+
+    /// Arguments for QEMU: the plugin watches the image, and writes to `out`.
+    fn watch(&self, plugin: &str, out: &str) -> [String; 2] {
+        let [lo, hi] = IMAGE;
+        let mut option = format!("{plugin},lo={lo:#x},hi={hi:#x},out={out}");
+        for vectors in self.vectors() {
+            let _ = write!(option, ",vectors={vectors:#x}");
+        }
+        ["-plugin".into(), option]
     }
 
     /// The exception vectors.

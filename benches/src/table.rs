@@ -20,6 +20,7 @@ const TARGETS: &[(&str, u64)] = &[
     ("image_text_and_rodata_bytes", 256 << 10),
     ("memory_used_bytes", 3 << 20),
     ("memory_another_vcpu_bytes", 64 << 10),
+    ("interrupts_masked_longest", 10_000),
     ("interrupts_in_10_s_busy_vcpu", 0),
     ("interrupts_in_10_s_idle_cpu", 0),
     ("interrupts_in_10_s_waiting_vcpu", 0),
