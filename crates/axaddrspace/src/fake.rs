@@ -12,8 +12,36 @@ pub const RAM: usize = 0x4000_0000;
 pub const RAM_SIZE: usize = 8 << 20;
 const FRAME: usize = 4096;
 
+/// What the fake knows of a format.
+#[derive(Clone, Copy)]
+pub struct Rules {
+    /// What of an entry may change while it stays valid: its permissions, nothing else.
+    pub permissions: u64,
+    /// The table that a valid entry leads to.
+    pub table: fn(u64) -> Option<usize>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        ARM
+    }
+}
+
+/// S2AP and XN may change. Bits 1:0 are set in tables, and in pages, which are not told apart.
+pub const ARM: Rules = Rules {
+    permissions: 3 << 6 | 3 << 53,
+    table: |e| (e & 3 == 3).then_some((e & 0xffff_ffff_f000) as usize),
+};
+
+/// R, W and X may change; all clear in a valid entry make it a table.
+pub const RISCV: Rules = Rules {
+    permissions: 7 << 1,
+    table: |e| (e & 0xf == 1).then_some((e >> 10 << 12) as usize),
+};
+
 #[derive(Default)]
 pub struct State {
+    pub rules: Rules,
     /// Tables that are out, with their number of frames. Table frames are identity mapped.
     pub tables: BTreeMap<usize, usize>,
     /// How many more table allocations succeed.
@@ -43,9 +71,6 @@ fn word(at: usize) -> u64 {
     unsafe { (at as *const u64).read_volatile() }
 }
 
-/// What of an entry may change while it stays valid: S2AP and XN, nothing else.
-const PERMISSIONS: u64 = 3 << 6 | 3 << 53;
-
 impl State {
     /// Looks at every entry, as a walker might at any moment. An entry that went from valid to
     /// another valid value must have been invalid with a flush in between, or differ in
@@ -63,8 +88,8 @@ impl State {
         for (&at, &old) in &self.seen {
             match now.get(&at) {
                 Some(&new) => assert_eq!(
-                    old & !PERMISSIONS,
-                    new & !PERMISSIONS,
+                    old & !self.rules.permissions,
+                    new & !self.rules.permissions,
                     "a valid entry became another valid one"
                 ),
                 None => {
@@ -123,10 +148,11 @@ impl PagingHandler for Fake {
             let base = base.as_usize();
             assert_eq!(s.tables.remove(&base), Some(count), "a table that is out");
             let frames = base..base + count * FRAME;
+            let table = s.rules.table;
             assert!(
                 !s.unflushed
                     .values()
-                    .any(|e| e & 3 == 3 && frames.contains(&((e & 0xffff_ffff_f000) as usize))),
+                    .any(|&e| table(e).is_some_and(|table| frames.contains(&table))),
                 "a table was freed before the entry that led to it was flushed"
             );
             s.seen.retain(|at, _| !frames.contains(at));

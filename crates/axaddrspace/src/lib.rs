@@ -15,6 +15,7 @@ mod format;
 mod host;
 mod memory;
 mod space;
+mod sv;
 mod table;
 mod vmid;
 mod vmsa;
@@ -27,6 +28,7 @@ pub use format::{Entry, TableFormat};
 pub use host::PagingHandler;
 pub use memory::GuestInt;
 pub use space::{AddrSpace, Extent, Mapping};
+pub use sv::Sv;
 pub use vmid::{NoVmid, Vmid, Vmids};
 pub use vmsa::Vmsa;
 

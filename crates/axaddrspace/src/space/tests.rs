@@ -1,6 +1,6 @@
 use super::*;
 use crate::fake::{self, Fake};
-use crate::{Vmids, Vmsa};
+use crate::{Sv, Vmids, Vmsa};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ const BLOCK: usize = 1 << 21;
 const GIB: usize = 1 << 30;
 const RWX: M = M::READ.union(M::WRITE).union(M::EXECUTE);
 
-type Space = AddrSpace<Fake, Vmsa>;
+type Space<F = Vmsa> = AddrSpace<Fake, F>;
 
 fn vmid() -> Vmid<Fake> {
     let pool: &'static Vmids = Box::leak(Box::new(Vmids::with_ids(9..=9)));
@@ -29,7 +29,7 @@ fn range(start: usize, len: usize) -> GuestPhysRange {
     }
 }
 
-fn extents(space: &Space) -> Vec<(usize, usize, usize, M)> {
+fn extents<F: TableFormat>(space: &Space<F>) -> Vec<(usize, usize, usize, M)> {
     let numbers = |e: Extent| (e.gpa.as_usize(), e.hpa.as_usize(), e.len, e.flags);
     space.extents().map(numbers).collect()
 }
@@ -80,8 +80,102 @@ fn hardware_walk(vtcr: u64, vttbr: u64, ipa: u64) -> Option<Walked> {
     }
 }
 
-fn check_page(
-    space: &Space,
+/// What a format's manual says, for the tests that all formats go through.
+trait Manual: TableFormat {
+    /// What the fake checks.
+    const RULES: fake::Rules;
+
+    /// Walks the tables as hardware does.
+    fn hardware_walk(space: &Space<Self>, ipa: u64) -> Option<Walked>;
+
+    /// What a walk ends with for memory of this type.
+    fn attributes(&self, flags: M) -> u64;
+}
+
+impl Manual for Vmsa {
+    const RULES: fake::Rules = fake::ARM;
+
+    fn hardware_walk(space: &Space<Self>, ipa: u64) -> Option<Walked> {
+        let vtcr = space.format().vtcr(false);
+        hardware_walk(vtcr, space.root().as_usize() as u64, ipa)
+    }
+
+    fn attributes(&self, flags: M) -> u64 {
+        if flags.contains(M::DEVICE) {
+            1
+        } else if flags.contains(M::UNCACHED) {
+            5
+        } else {
+            15
+        }
+    }
+}
+
+impl Manual for Sv {
+    const RULES: fake::Rules = fake::RISCV;
+
+    fn hardware_walk(space: &Space<Self>, ipa: u64) -> Option<Walked> {
+        let root = space.root();
+        riscv_walk(space.format().hgatp(root, space.vmid()), ipa)
+    }
+
+    /// PBMT: PMA, NC, IO.
+    fn attributes(&self, flags: M) -> u64 {
+        if *self == Sv::sv39x4(false) || *self == Sv::sv48x4(false) {
+            0
+        } else if flags.contains(M::DEVICE) {
+            2
+        } else if flags.contains(M::UNCACHED) {
+            1
+        } else {
+            0
+        }
+    }
+}
+
+/// A walker written from the manual, not from the code: privileged ISA, "Virtual Address
+/// Translation Process" with the changes that "Guest Physical Address Translation" lists.
+fn riscv_walk(hgatp: u64, gpa: u64) -> Option<Walked> {
+    let levels = match hgatp >> 60 {
+        8 => 3,
+        9 => 4,
+        _ => panic!("not a mode of these tests"),
+    };
+    assert_eq!(hgatp >> 58 & 3, 0);
+    assert_eq!(gpa >> (12 + 9 * levels + 2), 0);
+    let mut base = (hgatp & ((1 << 44) - 1)) << 12;
+    assert_eq!(base % (16 << 10), 0, "the root is aligned to its 16 KiB");
+    for i in (0..levels).rev() {
+        let bits = if i == levels - 1 { 11 } else { 9 };
+        let low = 12 + 9 * i;
+        let at = base + 8 * (gpa >> low & ((1 << bits) - 1));
+        // SAFETY: the tables are identity mapped and out; the walk follows valid entries only.
+        let pte = unsafe { (at as *const u64).read_volatile() };
+        let bit = |n: u32| pte >> n & 1 == 1;
+        if !bit(0) {
+            return None;
+        }
+        let ppn = pte >> 10 & ((1 << 44) - 1);
+        assert_eq!(pte >> 54 & 0x7f, 0, "reserved");
+        assert!(!bit(63), "no Svnapot");
+        if !bit(1) && !bit(2) && !bit(3) {
+            assert_eq!(pte >> 4 & 0xf, 0, "U, G, A, D are not a table's");
+            assert_eq!(pte >> 61, 0, "nor PBMT");
+            base = ppn << 12;
+            continue;
+        }
+        assert!(bit(1) || !bit(2), "writable and not readable is reserved");
+        assert!(bit(4) && !bit(5) && bit(6) && bit(7), "U, not G, A, D");
+        let size = 1u64 << low;
+        assert_eq!((ppn << 12) % size, 0, "a superpage is aligned");
+        let permissions = (bit(1), bit(2), bit(3));
+        return Some(((ppn << 12) + gpa % size, permissions, pte >> 61 & 3, size));
+    }
+    panic!("a table entry at the lowest level");
+}
+
+fn check_page<F: Manual>(
+    space: &Space<F>,
     page: usize,
     expected: Option<(usize, M)>,
 ) -> Result<(), TestCaseError> {
@@ -92,8 +186,7 @@ fn check_page(
         found.map(|m| (m.hpa.as_usize(), m.flags)),
         expected.map(|(hpa, flags)| (hpa + offset, flags))
     );
-    let vtcr = space.format().vtcr(false);
-    let walked = hardware_walk(vtcr, space.root().as_usize() as u64, at as u64);
+    let walked = F::hardware_walk(space, at as u64);
     prop_assert_eq!(walked.is_some(), expected.is_some());
     if let (Some((hpa, permissions, attributes, size)), Some((expected, flags))) =
         (walked, expected)
@@ -101,14 +194,7 @@ fn check_page(
         prop_assert_eq!(hpa as usize, expected + offset);
         let has = |flag| flags.contains(flag);
         prop_assert_eq!(permissions, (has(M::READ), has(M::WRITE), has(M::EXECUTE)));
-        let memory = if has(M::DEVICE) {
-            1
-        } else if has(M::UNCACHED) {
-            5
-        } else {
-            15
-        };
-        prop_assert_eq!(attributes, memory);
+        prop_assert_eq!(attributes, space.format().attributes(flags));
         let left = found.map_or(0, |m| m.len);
         prop_assert_eq!(left, size as usize - at % size as usize);
     }
@@ -361,7 +447,7 @@ enum Place {
 
 impl Place {
     /// Address and length.
-    fn resolve(&self, space: &Space) -> (usize, usize) {
+    fn resolve<F: TableFormat>(&self, space: &Space<F>) -> (usize, usize) {
         let extents = extents(space);
         match self {
             _ if extents.is_empty() => (GIB, 3 * BLOCK),
@@ -387,7 +473,7 @@ enum Plan {
 }
 
 impl Plan {
-    fn resolve(&self, space: &Space) -> Op {
+    fn resolve<F: TableFormat>(&self, space: &Space<F>) -> Op {
         match self {
             Self::Map(place, hpa, flags) => {
                 let (gpa, len) = place.resolve(space);
@@ -490,7 +576,10 @@ fn apply_to_model(model: &mut Model, op: &Op) -> bool {
     }
 }
 
-fn apply(space: &mut Space, op: &Op) -> Result<Option<Flush<Fake>>, AddrSpaceError> {
+fn apply<F: TableFormat>(
+    space: &mut Space<F>,
+    op: &Op,
+) -> Result<Option<Flush<Fake>>, AddrSpaceError> {
     match *op {
         Op::Map(gpa, hpa, len, flags) => {
             space.map(gpa.into(), hpa.into(), len, flags).map(|()| None)
@@ -501,7 +590,7 @@ fn apply(space: &mut Space, op: &Op) -> Result<Option<Flush<Fake>>, AddrSpaceErr
 }
 
 /// The two spaces agree on every page that is mapped, on those around, and as extents.
-fn compare(space: &Space, model: &Model) -> Result<(), TestCaseError> {
+fn compare<F: Manual>(space: &Space<F>, model: &Model) -> Result<(), TestCaseError> {
     for (&page, &expected) in model {
         check_page(space, page, Some(expected))?;
         for near in [page.wrapping_sub(PAGE), page + PAGE] {
@@ -521,65 +610,133 @@ fn compare(space: &Space, model: &Model) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Each format that the property tests run with.
+#[derive(Clone, Copy, Debug)]
+enum AnyFormat {
+    Arm(u32),
+    Riscv(Sv),
+}
+
+fn format() -> impl Strategy<Value = AnyFormat> {
+    let arm = prop_oneof![Just(32u32), Just(40), Just(43), Just(48)];
+    let riscv = prop_oneof![
+        Just(Sv::sv39x4(false)),
+        Just(Sv::sv39x4(true)),
+        Just(Sv::sv48x4(false)),
+    ];
+    prop_oneof![
+        arm.prop_map(AnyFormat::Arm),
+        riscv.prop_map(AnyFormat::Riscv)
+    ]
+}
+
+fn behaves_as_a_map<F: Manual>(format: F, ops: &[Plan]) -> Result<(), TestCaseError> {
+    fake::with(|s| s.rules = F::RULES);
+    let mut space = Space::new(format, vmid()).unwrap();
+    let mut model = Model::new();
+    for plan in ops {
+        let op = &plan.resolve(&space);
+        let expected = apply_to_model(&mut model, op);
+        let done = apply(&mut space, op);
+        prop_assert_eq!(done.is_ok(), expected, "{:x?}", op);
+        if let Ok(Some(token)) = done {
+            token.flush();
+        }
+        compare(&space, &model)?;
+    }
+    drop(space);
+    prop_assert!(fake::with(|s| s.tables.is_empty()), "all frames are back");
+    Ok(())
+}
+
+fn refuses_without_frames<F: Manual>(format: F, ops: &[Plan]) -> Result<(), TestCaseError> {
+    fake::with(|s| s.rules = F::RULES);
+    let mut space = Space::new(format, vmid()).unwrap();
+    let mut model = Model::new();
+    for plan in ops {
+        let op = &plan.resolve(&space);
+        let mut wanted = model.clone();
+        if !apply_to_model(&mut wanted, op) {
+            continue;
+        }
+        for budget in 0.. {
+            let before = fake::with(|s| {
+                s.budget = Some(budget);
+                s.tables.len()
+            });
+            match apply(&mut space, op) {
+                Err(error) => {
+                    prop_assert_eq!(error, AddrSpaceError::NoMemory);
+                    prop_assert_eq!(fake::with(|s| s.tables.len()), before);
+                    compare(&space, &model)?;
+                }
+                Ok(token) => {
+                    if let Some(token) = token {
+                        token.flush();
+                    }
+                    break;
+                }
+            }
+        }
+        fake::with(|s| s.budget = None);
+        model = wanted;
+        compare(&space, &model)?;
+    }
+    drop(space);
+    prop_assert!(fake::with(|s| s.tables.is_empty()));
+    Ok(())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(72) })]
 
     #[test]
     fn behaves_as_a_map_of_pages(
-        bits in prop_oneof![Just(32u32), Just(40), Just(43), Just(48)],
+        format in format(),
         ops in prop::collection::vec(plan(), 1..24),
     ) {
-        let mut space = space(bits);
-        let mut model = Model::new();
-        for plan in &ops {
-            let op = &plan.resolve(&space);
-            let expected = apply_to_model(&mut model, op);
-            let done = apply(&mut space, op);
-            prop_assert_eq!(done.is_ok(), expected, "{:x?}", op);
-            if let Ok(Some(token)) = done {
-                token.flush();
-            }
-            compare(&space, &model)?;
+        match format {
+            AnyFormat::Arm(bits) => behaves_as_a_map(Vmsa::new(bits, 48, false).unwrap(), &ops)?,
+            AnyFormat::Riscv(sv) => behaves_as_a_map(sv, &ops)?,
         }
-        drop(space);
-        prop_assert!(fake::with(|s| s.tables.is_empty()), "all frames are back");
     }
 
     /// Out of frames at any point: refused, nothing changed, nothing lost.
     #[test]
-    fn without_frames_nothing_happens(ops in prop::collection::vec(plan(), 1..16)) {
-        let mut space = space(40);
-        let mut model = Model::new();
-        for plan in &ops {
-            let op = &plan.resolve(&space);
-            let mut wanted = model.clone();
-            if !apply_to_model(&mut wanted, op) {
-                continue;
+    fn without_frames_nothing_happens(
+        format in prop_oneof![Just(AnyFormat::Arm(40)), Just(AnyFormat::Riscv(Sv::sv48x4(true)))],
+        ops in prop::collection::vec(plan(), 1..16),
+    ) {
+        match format {
+            AnyFormat::Arm(bits) => {
+                refuses_without_frames(Vmsa::new(bits, 48, false).unwrap(), &ops)?;
             }
-            for budget in 0.. {
-                let before = fake::with(|s| {
-                    s.budget = Some(budget);
-                    s.tables.len()
-                });
-                match apply(&mut space, op) {
-                    Err(error) => {
-                        prop_assert_eq!(error, AddrSpaceError::NoMemory);
-                        prop_assert_eq!(fake::with(|s| s.tables.len()), before);
-                        compare(&space, &model)?;
-                    }
-                    Ok(token) => {
-                        if let Some(token) = token {
-                            token.flush();
-                        }
-                        break;
-                    }
-                }
-            }
-            fake::with(|s| s.budget = None);
-            model = wanted;
-            compare(&space, &model)?;
+            AnyFormat::Riscv(sv) => refuses_without_frames(sv, &ops)?,
         }
-        drop(space);
-        prop_assert!(fake::with(|s| s.tables.is_empty()));
     }
+}
+
+/// The four frames of the root are one table, with borders of 1 GiB entries at 512 GiB like any.
+#[test]
+fn the_four_frames_of_a_riscv_root() {
+    fake::with(|s| s.rules = fake::RISCV);
+    let mut space: Space<Sv> = Space::new(Sv::sv39x4(false), vmid()).unwrap();
+    assert_eq!(fake::with(|s| s.tables.values().copied().max()), Some(4));
+    let gpa = 1536 * GIB - GIB;
+    space
+        .map(gpa.into(), (8 * GIB).into(), 2 * GIB, RWX)
+        .unwrap();
+    assert_eq!(extents(&space), [(gpa, 8 * GIB, 2 * GIB, RWX)]);
+    for (at, expected) in [(gpa, 8 * GIB), (1536 * GIB, 9 * GIB)] {
+        let walked = Sv::hardware_walk(&space, at as u64).unwrap();
+        assert_eq!((walked.0 as usize, walked.3 as usize), (expected, GIB));
+    }
+    assert_eq!(fake::with(|s| s.tables.len()), 1, "blocks in the root");
+    let top = (1usize << 41) - PAGE;
+    space.map(top.into(), 0.into(), PAGE, RWX).unwrap();
+    assert!(
+        space
+            .map((1usize << 41).into(), 0.into(), PAGE, RWX)
+            .is_err()
+    );
 }
