@@ -1,0 +1,292 @@
+//! A model of the platform-level interrupt controller that a RISC-V guest sees (RISC-V PLIC
+//! specification 1.0). It touches no hardware.
+//!
+//! Context `n` is the supervisor mode of vCPU `n`; there are no machine-mode contexts. Priorities
+//! and thresholds have three bits.
+//!
+//! # Sources
+//!
+//! A source's *gateway* ("Interrupt Gateways") lets one request through and then none before the
+//! guest has completed that one. A line that is level-triggered is looked at again at completion;
+//! an edge that comes meanwhile is remembered, once. A request that has been let through stays
+//! pending although the line falls, as the specification says: its handler finds nothing to do.
+//!
+//! *Passthrough* sources stand for the physical ones of the same number. The hypervisor masks a
+//! physical line when it fires ([`Vplic::fired`]) and unmasks it when the guest has completed it
+//! ([`Notify::completed`]), so it can't fire twice.
+//!
+//! # Registers
+//!
+//! All are 32 bits wide and accessed as aligned words; anything else is refused, which the guest
+//! sees as an access fault. Registers that don't exist, and those of sources and contexts that
+//! don't, read as zero and ignore writes.
+//!
+//! # Locks
+//!
+//! One lock protects everything but what [`Vplic::external_pending`] reads. It is a leaf: nothing is
+//! called under it. [`Notify::external`] and [`Notify::completed`] are called with no lock held.
+//! Changes of which passthrough sources are enabled have another lock around them, taken before,
+//! so that [`Notify::enabled`] is called in the order of the changes; what it calls must not
+//! write the guest's enable registers or reset the controller.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+mod regs;
+mod state;
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use axdevice::{Access, AccessWidth, BusFault, IrqSink, MmioDevice};
+use spin::Mutex;
+
+use regs::Register;
+use state::{State, WORDS, Words, bits};
+
+pub use regs::SIZE;
+pub use state::MAX_PRIORITY;
+
+/// Most contexts, and so vCPUs, of a VM.
+pub const MAX_CONTEXTS: usize = 64;
+/// Most sources; their numbers begin with 1.
+pub const MAX_SOURCES: u32 = 1023;
+
+/// What a VM's controller is made from.
+pub struct Config<'a> {
+    /// Number of contexts, one for each vCPU: 1..=[`MAX_CONTEXTS`].
+    pub contexts: usize,
+    /// Number of sources, the highest source's number: 1..=[`MAX_SOURCES`].
+    pub sources: u32,
+    /// Sources that stand for the physical ones of the same number.
+    pub passthrough: &'a [u32],
+}
+
+/// A controller that can't be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// Not 1..=[`MAX_CONTEXTS`] contexts.
+    Contexts(usize),
+    /// Not 1..=[`MAX_SOURCES`] sources.
+    Sources(u32),
+    /// A passthrough interrupt that is none of the sources.
+    Passthrough(u32),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Contexts(n) => write!(f, "{n} contexts; 1 to {MAX_CONTEXTS} are possible"),
+            Self::Sources(n) => write!(f, "{n} sources; 1 to {MAX_SOURCES} are possible"),
+            Self::Passthrough(n) => write!(f, "passthrough interrupt {n} is not a source here"),
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+/// What the controller tells the hypervisor, on the CPU where the cause is. Short work that does
+/// not block.
+pub trait Notify: Send + Sync {
+    /// vCPU `vcpu`'s external-interrupt line has changed; its level is
+    /// [`Vplic::external_pending`]. Called without locks held.
+    fn external(&self, vcpu: usize);
+
+    /// The guest has completed passthrough source `source`: its physical line may interrupt again.
+    /// Called without locks held.
+    fn completed(&self, source: u32);
+
+    /// The guest has enabled passthrough source `source` for a first context, or disabled it for
+    /// the last. Calls come in the order of the changes. A line that is enabled may interrupt, even
+    /// if it was masked because it had fired before: that it fires again costs an interrupt, and
+    /// that it stays silent would cost the device.
+    fn enabled(&self, source: u32, enabled: bool);
+}
+
+/// A VM's interrupt controller.
+pub struct Vplic<N: Notify> {
+    state: Mutex<State>,
+    /// For each context the level of its external-interrupt line. Changed under the lock, read
+    /// without.
+    external: Box<[AtomicBool]>,
+    /// Immutable: a bit for each passthrough source.
+    passthrough: Words,
+    /// Held while enable bits of passthrough sources change and are told of.
+    routing: Mutex<()>,
+    notify: N,
+}
+
+impl<N: Notify> Vplic<N> {
+    /// A controller in its state after power-on.
+    pub fn new(config: &Config<'_>, notify: N) -> Result<Self, ConfigError> {
+        if !(1..=MAX_CONTEXTS).contains(&config.contexts) {
+            return Err(ConfigError::Contexts(config.contexts));
+        }
+        if !(1..=MAX_SOURCES).contains(&config.sources) {
+            return Err(ConfigError::Sources(config.sources));
+        }
+        let state = State::new(config.contexts, config.sources);
+        let mut passthrough = [0; WORDS];
+        for &source in config.passthrough {
+            let (word, bit) = state
+                .place(source)
+                .ok_or(ConfigError::Passthrough(source))?;
+            passthrough[word] |= bit;
+        }
+        Ok(Self {
+            state: Mutex::new(state),
+            external: (0..config.contexts)
+                .map(|_| AtomicBool::new(false))
+                .collect(),
+            passthrough,
+            routing: Mutex::new(()),
+            notify,
+        })
+    }
+
+    /// The notifier given to [`new`](Self::new).
+    pub fn notifier(&self) -> &N {
+        &self.notify
+    }
+
+    /// The level of vCPU `vcpu`'s external-interrupt line: something is pending and enabled for it
+    /// whose priority exceeds its threshold. Takes no lock: for every entry to the guest.
+    #[inline]
+    pub fn external_pending(&self, vcpu: usize) -> bool {
+        self.external
+            .get(vcpu)
+            .is_some_and(|level| level.load(Ordering::Acquire))
+    }
+
+    /// The physical interrupt of passthrough source `source` has fired, and is masked until
+    /// [`Notify::completed`] or [`Notify::enabled`]. `false`: it is no source of this VM, and
+    /// nothing was done.
+    pub fn fired(&self, source: u32) -> bool {
+        let ours = self.is_passthrough(source);
+        if ours {
+            self.with(|state| state.edge(source));
+        }
+        ours
+    }
+
+    /// Back to the state after power-on: nothing enabled, pending or in service, and all lines low
+    /// (the devices are reset too). Passthrough sources that were enabled are told to be disabled.
+    pub fn reset(&self) {
+        let _order = self.routing.lock();
+        let enabled = self.with(|state| {
+            let enabled = state.enabled_anywhere();
+            state.reset();
+            enabled
+        });
+        for (word, (enabled, passthrough)) in enabled.iter().zip(self.passthrough).enumerate() {
+            self.tell_enabled(word, enabled & passthrough, false);
+        }
+    }
+
+    #[inline]
+    fn is_passthrough(&self, source: u32) -> bool {
+        let word = self.passthrough.get(source as usize / 32);
+        word.is_some_and(|word| word >> (source % 32) & 1 != 0)
+    }
+
+    /// Runs `f` under the lock, publishes the lines it has changed, and tells of them afterwards.
+    #[inline]
+    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = f(&mut state);
+        let changed = core::mem::take(&mut state.changed);
+        for context in bits(changed) {
+            if let Some(level) = self.external.get(context as usize) {
+                level.store(state.external(context as usize), Ordering::Release);
+            }
+        }
+        drop(state);
+        for context in bits(changed) {
+            self.notify.external(context as usize);
+        }
+        result
+    }
+
+    fn write_enables(&self, context: usize, word: usize, value: u32) {
+        let passthrough = self.passthrough.get(word).copied().unwrap_or(0);
+        // Words without passthrough sources tell nobody.
+        let _order = (passthrough != 0).then(|| self.routing.lock());
+        let (first, last) = self.with(|state| state.write_enables(context, word, value));
+        self.tell_enabled(word, last & passthrough, false);
+        self.tell_enabled(word, first & passthrough, true);
+    }
+
+    fn tell_enabled(&self, word: usize, sources: u32, enabled: bool) {
+        for bit in bits(sources.into()) {
+            self.notify.enabled(word as u32 * 32 + bit, enabled);
+        }
+    }
+
+    #[inline]
+    fn complete(&self, context: usize, source: u32) {
+        let idle = self.with(|state| state.complete(context, source));
+        if idle && self.is_passthrough(source) {
+            self.notify.completed(source);
+        }
+    }
+}
+
+/// The register of an access; all are words.
+#[inline]
+fn register(access: Access) -> Result<Option<Register>, BusFault> {
+    if access.width != AccessWidth::Word || access.offset & 3 != 0 {
+        return Err(BusFault);
+    }
+    Ok(Register::at(access.offset))
+}
+
+impl<N: Notify> MmioDevice for Vplic<N> {
+    #[inline]
+    fn read(&self, access: Access) -> Result<u64, BusFault> {
+        let Some(register) = register(access)? else {
+            return Ok(0);
+        };
+        let value = match register {
+            Register::Claim(context) => self.with(|state| state.claim(context)),
+            other => self.state.lock().read(other),
+        };
+        Ok(value.into())
+    }
+
+    #[inline]
+    fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
+        let value = value as u32;
+        match register(access)? {
+            Some(Register::Claim(context)) => self.complete(context, value),
+            Some(Register::Enables(context, word)) => self.write_enables(context, word, value),
+            Some(Register::Priority(source)) => {
+                self.with(|state| state.write_priority(source, value));
+            }
+            Some(Register::Threshold(context)) => {
+                self.with(|state| state.write_threshold(context, value));
+            }
+            // Pending bits are set by gateways and cleared by claims only.
+            Some(Register::Pending(_)) | None => {}
+        }
+        Ok(())
+    }
+
+    fn reset(&self) {
+        Self::reset(self);
+    }
+}
+
+/// Lines are sources of the same number; those that don't exist lead nowhere.
+impl<N: Notify> IrqSink for Vplic<N> {
+    fn set_level(&self, line: u32, asserted: bool) {
+        self.with(|state| state.set_level(line, asserted));
+    }
+
+    fn pulse(&self, line: u32) {
+        self.with(|state| state.edge(line));
+    }
+}
+
+#[cfg(test)]
+mod tests;
