@@ -8,12 +8,16 @@ mod bus;
 mod console;
 mod line;
 mod lines;
+mod ns16550;
 mod pl011;
 mod ring;
+mod serial;
 
 pub use access::{Access, AccessWidth, BusFault, MmioDevice};
 pub use bus::{Bus, BusBuilder, BusError, LastHit};
 pub use console::{ConsoleHook, ConsolePort};
 pub use line::{IrqLine, IrqSink};
 pub use lines::{IrqLines, LineTaken};
+pub use ns16550::Ns16550;
 pub use pl011::Pl011;
+pub use serial::Serial;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::AtomicU8;
 
 use axaddrspace::{AddrSpace, GuestPhysAddr, GuestPhysRange, MappingFlags, Vmids};
-use axdevice::{Bus, BusBuilder, ConsolePort, IrqLine, IrqLines, Pl011};
+use axdevice::{Bus, BusBuilder, ConsolePort, IrqLine, IrqLines, MmioDevice, Ns16550, Pl011};
 use axerrno::{AxError, AxResult};
 use axvcpu::{ArchVm, AxArchVCpu, ConsoleModel, IrqchipRegion, IrqchipRole, VCpuSync, VmSetup};
 use axvmconfig::{AxVMConfig, EmulatedDeviceConfig, EmulatedDeviceType, VMInterruptMode};
@@ -259,12 +259,9 @@ fn build_devices<V: AxArchVCpu>(
             // Connected to nothing.
             None => IrqLine::new(arch.irq_sink(), u32::MAX),
         };
-        let ConsoleModel::Pl011 = V::CONSOLE else {
-            return Err(VmError::Arch(AxError::Unsupported));
-        };
-        let uart = Arc::new(Pl011::new(line));
-        bus.add(range(device), uart.clone())?;
-        console = Some(uart);
+        let (uart, port) = build_console(V::CONSOLE, line);
+        bus.add(range(device), uart)?;
+        console = Some(port);
     }
     let bus = Arc::new(bus.freeze());
     let ram = config.memory_regions().iter().map(|r| (r.gpa, r.size));
@@ -273,6 +270,23 @@ fn build_devices<V: AxArchVCpu>(
         refuse_overlap(&bus, gpa, size)?;
     }
     Ok((bus, console))
+}
+
+/// A UART: its registers, and the hypervisor's side of it.
+fn build_console(
+    model: ConsoleModel,
+    line: IrqLine,
+) -> (Arc<dyn MmioDevice>, Arc<dyn ConsolePort>) {
+    match model {
+        ConsoleModel::Pl011 => {
+            let uart = Arc::new(Pl011::new(line));
+            (uart.clone(), uart)
+        }
+        ConsoleModel::Ns16550 => {
+            let uart = Arc::new(Ns16550::new(line));
+            (uart.clone(), uart)
+        }
+    }
 }
 
 fn refuse_overlap(bus: &Bus, gpa: usize, size: usize) -> Result<(), VmError> {

@@ -1,50 +1,13 @@
 use super::regs::*;
 use super::*;
-use crate::{AccessWidth, IrqSink};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::serial::bench::{Hook, LINE, Wire};
+use crate::{AccessWidth, ConsolePort};
+use core::sync::atomic::Ordering;
 use proptest::prelude::*;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 const OUTPUT: usize = 4096;
-
-#[derive(Default)]
-struct Wire {
-    level: AtomicBool,
-    changes: AtomicUsize,
-}
-
-impl IrqSink for Wire {
-    fn set_level(&self, line: u32, asserted: bool) {
-        assert_eq!(line, 33);
-        let before = self.level.swap(asserted, Ordering::Relaxed);
-        assert_ne!(before, asserted, "the line is touched when it changes only");
-        self.changes.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn pulse(&self, _: u32) {
-        panic!("level-triggered");
-    }
-}
-
-#[derive(Default)]
-struct Hook {
-    output: AtomicUsize,
-    input: AtomicUsize,
-}
-
-impl ConsoleHook for Hook {
-    fn output_ready(&self) {
-        self.output.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn output_pressing(&self) {
-        self.output.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn input_wanted(&self) {
-        self.input.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 struct Bench {
     uart: Pl011,
@@ -56,7 +19,7 @@ impl Bench {
     fn new() -> Self {
         let wire = Arc::new(Wire::default());
         let hook = Arc::new(Hook::default());
-        let uart = Pl011::new(IrqLine::new(wire.clone(), 33));
+        let uart = Pl011::new(IrqLine::new(wire.clone(), LINE));
         uart.attach(hook.clone());
         Self { uart, wire, hook }
     }

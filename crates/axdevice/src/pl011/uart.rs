@@ -2,34 +2,7 @@
 
 use super::regs::*;
 use crate::ring::Ring;
-
-/// Depth of each FIFO.
-const FIFO: usize = 16;
-/// The queue to the console: 4 KiB, the FIFO included.
-const OUTPUT_BITS: u32 = 12;
-/// The queue from the console: 1 KiB.
-const INPUT_BITS: u32 = 10;
-/// So many looks at an empty receiver without sending in between mean that the guest waits for
-/// input. One that sends looks once or twice for each character.
-const POLLS: u32 = 16;
-
-/// What the console is to be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Events {
-    /// There is output where there was none.
-    pub output: bool,
-    /// There is so much that it should be taken at once.
-    pub pressing: bool,
-    pub input: bool,
-}
-
-impl Events {
-    pub const NONE: Self = Self {
-        pressing: false,
-        output: false,
-        input: false,
-    };
-}
+use crate::serial::{FIFO, Model, Queues};
 
 /// The registers that only hold what was written, and those that interrupts are made of.
 struct Registers {
@@ -61,79 +34,79 @@ impl Registers {
     };
 }
 
+/// The registers and FIFOs of a PL011.
 pub struct Uart {
     regs: Registers,
     /// The receive FIFO.
     fifo: Ring,
-    output: Ring,
-    input: Ring,
+    queues: Queues,
     /// A character was dropped because the receive FIFO was full, and none was read since.
     overrun: bool,
     /// Receive interrupts whose cause came up by the guest's own reading: the next character
     /// moved up, or the timeout began anew. On a real line that takes the time of a character;
     /// here it is immediate, so a clear that a driver does after its read must not swallow it.
     renewed: u32,
-    /// Looks at the empty receiver since the last character sent.
-    polls: u32,
-    /// The console has input that was refused.
-    input_refused: bool,
-    /// The level of the interrupt line.
-    line: bool,
-    events: Events,
-    lost: u64,
 }
 
-impl Uart {
-    pub fn new() -> Self {
-        Self {
-            regs: Registers::RESET,
-            fifo: Ring::new(FIFO.ilog2()),
-            output: Ring::new(OUTPUT_BITS),
-            input: Ring::new(INPUT_BITS),
-            overrun: false,
-            renewed: 0,
-            polls: 0,
-            input_refused: false,
-            line: false,
-            events: Events::NONE,
-            lost: 0,
-        }
-    }
-
-    pub fn reset(&mut self) {
-        self.regs = Registers::RESET;
-        self.fifo.clear();
-        self.input.clear();
-        self.input_refused = false;
-        self.overrun = false;
-        self.renewed = 0;
-        self.polls = 0;
-    }
-
-    /// The line's new level, if it has changed.
+impl Model for Uart {
+    #[allow(private_interfaces)]
     #[inline]
-    pub fn line_change(&mut self) -> Option<bool> {
-        let level = self.regs.ris & self.regs.imsc != 0;
-        (level != core::mem::replace(&mut self.line, level)).then_some(level)
+    fn queues(&mut self) -> &mut Queues {
+        &mut self.queues
     }
 
     #[inline]
-    pub fn take_events(&mut self) -> Events {
-        core::mem::replace(&mut self.events, Events::NONE)
+    fn level(&self) -> bool {
+        self.regs.ris & self.regs.imsc != 0
     }
 
-    pub fn lost_output(&self) -> u64 {
-        self.lost
-    }
-
-    /// See [`ConsolePort::guest_listens`](crate::ConsolePort::guest_listens).
-    pub fn listens(&self) -> bool {
-        let takes = self.regs.imsc & (INT_RX | INT_RT) != 0 || self.polls >= POLLS;
+    fn listens(&self) -> bool {
+        let takes = self.regs.imsc & (INT_RX | INT_RT) != 0 || self.queues.polls_enough();
         self.receives() && takes
     }
 
+    fn drain_output(&mut self, buf: &mut [u8]) -> usize {
+        let before = self.queues.tx_level();
+        let count = self.queues.drain(buf);
+        let after = self.queues.tx_level();
+        if after < before && after <= self.tx_trigger() {
+            self.regs.ris |= INT_TX;
+        }
+        count
+    }
+
+    fn write_input(&mut self, data: &[u8]) -> usize {
+        let accepted = self.queues.offer(data);
+        let timed_out = self.regs.ris & INT_RT;
+        if self.refill() {
+            // Reception restarts a timeout that has not been served.
+            self.renewed |= timed_out;
+        }
+        accepted
+    }
+
+    fn reset(&mut self) {
+        self.regs = Registers::RESET;
+        self.fifo.clear();
+        self.queues.reset();
+        self.overrun = false;
+        self.renewed = 0;
+    }
+}
+
+impl Uart {
+    pub(super) fn new() -> Self {
+        Self {
+            regs: Registers::RESET,
+            fifo: Ring::new(FIFO.ilog2()),
+            queues: Queues::new(),
+            overrun: false,
+            renewed: 0,
+        }
+    }
+
     #[inline]
-    pub fn read(&mut self, register: u64) -> u32 {
+    pub(super) fn read(&mut self, register: u64) -> u32 {
         match register {
             DR => self.read_data(),
             RSR_ECR => self.regs.rsr,
@@ -157,7 +130,7 @@ impl Uart {
     }
 
     #[inline]
-    pub fn write(&mut self, register: u64, value: u32) {
+    pub(super) fn write(&mut self, register: u64, value: u32) {
         match register {
             DR => self.send(value as u8),
             RSR_ECR => self.regs.rsr = 0,
@@ -174,28 +147,28 @@ impl Uart {
 
     /// Writes that may start or stop the receiver, or begin listening.
     fn configure(&mut self, register: u64, value: u32) {
-        let listened = self.listens();
-        match register {
-            LCR_H => self.set_line_control(value & 0xff),
-            IMSC => self.regs.imsc = value & INT_MASK,
-            _ => {
-                let before = self.modem_lines();
-                self.regs.cr = value & CR_MASK;
-                let changed = before ^ self.modem_lines();
-                for (line, interrupt) in [
-                    (FR_RI, INT_RI),
-                    (FR_CTS, INT_CTS),
-                    (FR_DCD, INT_DCD),
-                    (FR_DSR, INT_DSR),
-                ] {
-                    if changed & line != 0 {
-                        self.regs.ris |= interrupt;
-                    }
-                }
+        self.may_begin_to_listen(|uart| match register {
+            LCR_H => uart.set_line_control(value & 0xff),
+            IMSC => uart.regs.imsc = value & INT_MASK,
+            _ => uart.set_control(value & CR_MASK),
+        });
+        self.refill();
+    }
+
+    fn set_control(&mut self, value: u32) {
+        let before = self.modem_lines();
+        self.regs.cr = value;
+        let changed = before ^ self.modem_lines();
+        for (line, interrupt) in [
+            (FR_RI, INT_RI),
+            (FR_CTS, INT_CTS),
+            (FR_DCD, INT_DCD),
+            (FR_DSR, INT_DSR),
+        ] {
+            if changed & line != 0 {
+                self.regs.ris |= interrupt;
             }
         }
-        self.refill();
-        self.events.input |= self.listens() && !listened;
     }
 
     /// Switching the FIFOs on or off loses nothing here, but moves the receive trigger.
@@ -246,13 +219,6 @@ impl Uart {
         }
     }
 
-    /// Characters in the transmit FIFO: what does not fit in the queue before it.
-    fn tx_level(&self) -> usize {
-        self.output
-            .len()
-            .saturating_sub(self.output.capacity() - FIFO)
-    }
-
     fn receives(&self) -> bool {
         let enabled = CR_UARTEN | CR_RXE;
         self.regs.cr & enabled == enabled
@@ -274,7 +240,7 @@ impl Uart {
 
     fn read_flags(&mut self) -> u32 {
         let mut flags = self.modem_lines();
-        match self.tx_level() {
+        match self.queues.tx_level() {
             0 => flags |= FR_TXFE,
             level if level >= self.depth() => flags |= FR_TXFF | FR_BUSY,
             _ => flags |= FR_BUSY,
@@ -290,18 +256,8 @@ impl Uart {
         flags
     }
 
-    #[inline]
-    fn note_poll(&mut self) {
-        // Only the step over the limit can change whether it listens.
-        if self.polls < POLLS {
-            let listened = self.listens();
-            self.polls += 1;
-            self.events.input |= self.listens() && !listened;
-        }
-    }
-
     fn send(&mut self, byte: u8) {
-        self.polls = 0;
+        self.queues.sends();
         if self.loops_back() {
             self.regs.ris |= INT_TX;
             if self.receives() {
@@ -309,21 +265,16 @@ impl Uart {
             }
             return;
         }
-        if self.tx_level() >= self.depth() {
-            self.lost = self.lost.saturating_add(1);
+        if !self.queues.push(byte, self.depth()) {
             return;
         }
-        self.output.push(byte);
         // DDI 0183, UARTTXINTR: it comes when the level passes the trigger on its way down. It
         // does so at once unless the queue is full, and filling above the trigger takes it back.
-        if self.tx_level() <= self.tx_trigger() {
+        if self.queues.tx_level() <= self.tx_trigger() {
             self.regs.ris |= INT_TX;
         } else {
             self.regs.ris &= !INT_TX;
         }
-        let len = self.output.len();
-        self.events.output |= len == 1;
-        self.events.pressing |= len == self.output.capacity() / 2;
     }
 
     fn loop_back(&mut self, byte: u8) {
@@ -351,17 +302,16 @@ impl Uart {
         let mut any = false;
         if self.receives() && !self.loops_back() {
             while self.fifo.len() < self.depth() {
-                let Some(byte) = self.input.pop() else { break };
+                let Some(byte) = self.queues.next_input() else {
+                    break;
+                };
                 self.receive(byte);
                 any = true;
             }
         }
         if any {
             self.regs.ris |= INT_RT;
-            if self.input_refused && self.input.len() <= self.input.capacity() / 2 {
-                self.input_refused = false;
-                self.events.input = true;
-            }
+            self.queues.input_moved();
         }
         any
     }
@@ -394,29 +344,5 @@ impl Uart {
     fn clear_interrupts(&mut self, bits: u32) {
         self.regs.ris &= !bits | self.renewed;
         self.renewed &= !bits;
-    }
-
-    pub fn drain_output(&mut self, buf: &mut [u8]) -> usize {
-        let before = self.tx_level();
-        let count = self.output.drain(buf);
-        let after = self.tx_level();
-        if after < before && after <= self.tx_trigger() {
-            self.regs.ris |= INT_TX;
-        }
-        count
-    }
-
-    pub fn write_input(&mut self, data: &[u8]) -> usize {
-        let accepted = data
-            .iter()
-            .take_while(|&&byte| self.input.push(byte))
-            .count();
-        self.input_refused |= accepted < data.len();
-        let timed_out = self.regs.ris & INT_RT;
-        if self.refill() {
-            // Reception restarts a timeout that has not been served.
-            self.renewed |= timed_out;
-        }
-        accepted
     }
 }
