@@ -81,27 +81,21 @@ fn guest_device(config: &AxVMConfig, node: &Node<'_>) -> Option<Device> {
     if registers.is_empty() {
         return None;
     }
-    let given = |intid: u32| {
-        let line = intid.checked_sub(FIRST_SPI);
-        line.is_some_and(|line| config.pass_through_spis().contains(&line))
-    };
     let mut interrupts: Vec<_> = node
         .interrupts()
         .unwrap_or_default()
         .into_iter()
-        .filter(|interrupt| given(interrupt.intid))
-        .map(|interrupt| Interrupt {
-            number: interrupt.intid,
-            edge: interrupt.trigger == Trigger::Edge,
+        .filter_map(|interrupt| {
+            let line = interrupt.intid.checked_sub(FIRST_SPI)?;
+            let edge = interrupt.trigger == Trigger::Edge;
+            let given = config.pass_through_spis().contains(&line);
+            given.then_some(Interrupt { line, edge })
         })
         .collect();
     // What the description gives it besides: level, as most are.
-    for number in extra_lines.into_iter().map(|line| line + FIRST_SPI) {
-        if !interrupts.iter().any(|known| known.number == number) {
-            interrupts.push(Interrupt {
-                number,
-                edge: false,
-            });
+    for line in extra_lines {
+        if !interrupts.iter().any(|known| known.line == line) {
+            interrupts.push(Interrupt { line, edge: false });
         }
     }
     Some(Device::from_host(node, registers, interrupts))

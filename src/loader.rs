@@ -5,20 +5,18 @@ use core::fmt;
 use core::ops::Range;
 
 use axaddrspace::{GuestPhysAddr, GuestPhysRange};
-use axloader::fdt::{self, Chosen, GuestPlatform, Interrupt, Irqchip, TimerInterrupts, Uart};
-use axloader::{AARCH64, GuestMemory, Inputs, LoadPlan, Loader, PlanError};
+use axloader::fdt::{self, Chosen, GuestPlatform, Interrupt, Uart};
+use axloader::{GuestMemory, Inputs, LoadPlan, Loader, PlanError};
 use axvm::{AxVMConfig, VmError};
+use axvmconfig::EmulatedDeviceType;
 use axvmconfig::bundle::Bundle;
-use axvmconfig::{EmulatedDeviceConfig, EmulatedDeviceType};
 
+use crate::arch;
 use crate::manager::pause;
 use crate::vm::Vm;
 
 /// Pieces that are written with interrupts masked.
 const PIECE: usize = 32 << 10;
-const FIRST_SPI: u32 = 32;
-/// What guests are told the UART's clock is: that of the common boards.
-const UART_CLOCK_HZ: u32 = 24_000_000;
 
 /// Why a VM could not be loaded.
 #[derive(Debug)]
@@ -106,6 +104,19 @@ pub fn load(vm: &Vm, bundle: &Bundle<'_>, toml: &str) -> Result<(), LoadFailure>
         .iter()
         .map(|region| region.gpa as u64..(region.gpa + region.size) as u64)
         .collect();
+    let cpus: Vec<u64> = config
+        .get_vcpu_affinities_pcpu_ids()
+        .into_iter()
+        .map(|(_, _, phys_id)| phys_id as u64)
+        .collect();
+    let devices = crate::board::guest_devices(config)?;
+    let platform = GuestPlatform {
+        memory: &ram,
+        cpus: &cpus,
+        uart: uart(config),
+        devices: &devices,
+        arch: arch::guest_arch(config),
+    };
     let gpa = |address: Option<GuestPhysAddr>| address.map(|address| address.as_usize() as u64);
     let user_dtb = files.dtb.map_or(0, |dtb| dtb.len() as u64);
     let bios = files
@@ -116,7 +127,7 @@ pub fn load(vm: &Vm, bundle: &Bundle<'_>, toml: &str) -> Result<(), LoadFailure>
         })
         .transpose()?;
     let mut plan = LoadPlan::new(&Inputs {
-        protocol: &AARCH64,
+        protocol: &arch::BOOT_PROTOCOL,
         ram: &ram,
         kernel: files.kernel,
         kernel_addr: gpa(images.kernel_load_gpa),
@@ -127,9 +138,17 @@ pub fn load(vm: &Vm, bundle: &Bundle<'_>, toml: &str) -> Result<(), LoadFailure>
         ramdisk: files.ramdisk,
         ramdisk_addr: gpa(images.ramdisk_load_gpa),
         dtb_addr: gpa(images.dtb_load_gpa),
-        dtb_room: fdt::ROOM + user_dtb,
+        dtb_room: platform.room() + user_dtb,
     })?;
-    plan.set_dtb(device_tree(config, &ram, &files, &plan)?)?;
+    let chosen = Chosen {
+        bootargs: images.cmdline.as_deref(),
+        ramdisk: plan.ramdisk(),
+        kaslr_seed: None,
+    };
+    plan.set_dtb(match files.dtb {
+        Some(dtb) => fdt::correct(dtb, &platform, &chosen)?,
+        None => fdt::generate(&platform, &chosen)?,
+    })?;
     let keep: Vec<GuestPhysRange> = plan
         .overwritten()
         .into_iter()
@@ -179,73 +198,13 @@ impl GuestMemory for Ram<'_> {
     }
 }
 
-/// The guest's timers interrupt by the machine's own PPIs.
-fn timer_interrupts() -> TimerInterrupts {
-    let timer = &axhal::boot::info().machine.timer;
-    let usual = TimerInterrupts::default();
-    TimerInterrupts {
-        secure: timer.secure_physical.map_or(usual.secure, |ppi| ppi.intid),
-        physical: timer.physical.intid,
-        virt: timer.virtual_.intid,
-        hyp: timer.hypervisor.intid,
-    }
-}
-
-/// Generates the guest's device tree, or corrects the one its description names.
-fn device_tree(
-    config: &AxVMConfig,
-    ram: &[Range<u64>],
-    files: &Files<'_>,
-    plan: &LoadPlan<'_>,
-) -> Result<Vec<u8>, LoadFailure> {
-    let cpus: Vec<u64> = config
-        .get_vcpu_affinities_pcpu_ids()
-        .into_iter()
-        .map(|(_, _, phys_id)| phys_id as u64)
-        .collect();
-    let find = |kind| {
-        config
-            .emu_devices()
-            .iter()
-            .find(|device| device.emu_type == kind)
-    };
-    let registers = |device: &EmulatedDeviceConfig| {
-        device.base_gpa as u64..(device.base_gpa + device.length) as u64
-    };
-    let irqchip = match (
-        find(EmulatedDeviceType::GicDistributor),
-        find(EmulatedDeviceType::GicRedistributor),
-    ) {
-        (Some(distributor), Some(redistributor)) => Some(Irqchip::GicV3 {
-            distributor: registers(distributor),
-            redistributors: registers(redistributor),
-        }),
-        _ => None,
-    };
-    let uart = find(EmulatedDeviceType::Console).map(|device| Uart {
-        registers: registers(device),
-        interrupt: device.irq_id.map(|line| Interrupt {
-            number: line.saturating_add(FIRST_SPI),
-            edge: false,
-        }),
-        clock_hz: UART_CLOCK_HZ,
-    });
-    let devices = crate::board::guest_devices(config)?;
-    let platform = GuestPlatform {
-        memory: ram,
-        cpus: &cpus,
-        irqchip,
-        uart,
-        timer: timer_interrupts(),
-        devices: &devices,
-    };
-    let chosen = Chosen {
-        bootargs: config.image_config().cmdline.as_deref(),
-        ramdisk: plan.ramdisk(),
-        kaslr_seed: None,
-    };
-    Ok(match files.dtb {
-        Some(dtb) => fdt::correct(dtb, &platform, &chosen)?,
-        None => fdt::generate(&platform, &chosen)?,
+/// The console, as the guest's device tree describes it.
+fn uart(config: &AxVMConfig) -> Option<Uart> {
+    let mut devices = config.emu_devices().iter();
+    let device = devices.find(|device| device.emu_type == EmulatedDeviceType::Console)?;
+    Some(Uart {
+        registers: device.base_gpa as u64..(device.base_gpa + device.length) as u64,
+        interrupt: device.irq_id.map(|line| Interrupt { line, edge: false }),
+        clock_hz: arch::UART_CLOCK_HZ,
     })
 }

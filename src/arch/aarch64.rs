@@ -13,6 +13,9 @@ use axhal::drivers::timer::{BadFrequency, Timer};
 use axhal::machine::{Region, Trigger};
 use axhal::paging::{self, PagingError};
 use axhal::{cpu, cpu::MAX_CPUS};
+use axloader::fdt::{Arch, GicV3, TimerInterrupts};
+use axvm::AxVMConfig;
+use axvmconfig::EmulatedDeviceType;
 use memory_addr::PhysAddr;
 use spin::Once;
 
@@ -21,6 +24,12 @@ use crate::task::SCHEDULER;
 
 /// The vCPUs of this image.
 pub type VCpu = ArmVCpu<Host>;
+
+/// How guests' kernels are loaded.
+pub use axloader::AARCH64 as BOOT_PROTOCOL;
+
+/// What guests are told the clock of their UART is: that of the common boards.
+pub const UART_CLOCK_HZ: u32 = 24_000_000;
 
 /// SGI: look at your vCPU's requests, and at your run queue.
 const KICK: u32 = 0;
@@ -269,6 +278,38 @@ pub fn enable_line(line: u32, cpu: usize) -> Result<(), ArchError> {
     interrupts.gic.route(intid, mpidr)?;
     interrupts.gic.spi(intid)?.enable();
     Ok(())
+}
+
+/// The architecture's part of what a guest's device tree says.
+pub fn guest_arch(config: &AxVMConfig) -> Arch<'static> {
+    let registers = |kind| {
+        let mut devices = config.emu_devices().iter();
+        let device = devices.find(|device| device.emu_type == kind)?;
+        Some(device.base_gpa as u64..(device.base_gpa + device.length) as u64)
+    };
+    let distributor = registers(EmulatedDeviceType::GicDistributor);
+    let redistributors = registers(EmulatedDeviceType::GicRedistributor);
+    Arch::Arm {
+        gic: distributor
+            .zip(redistributors)
+            .map(|(distributor, redistributors)| GicV3 {
+                distributor,
+                redistributors,
+            }),
+        timer: timer_interrupts(),
+    }
+}
+
+/// The guest's timers interrupt by the machine's own PPIs.
+fn timer_interrupts() -> TimerInterrupts {
+    let timer = &axhal::boot::info().machine.timer;
+    let usual = TimerInterrupts::default();
+    TimerInterrupts {
+        secure: timer.secure_physical.map_or(usual.secure, |ppi| ppi.intid),
+        physical: timer.physical.intid,
+        virt: timer.virtual_.intid,
+        hyp: timer.hypervisor.intid,
+    }
 }
 
 /// See `PagingHandler::publish_tables`.

@@ -11,16 +11,18 @@ mod arm;
 mod correct;
 mod device;
 mod node;
+mod riscv;
 mod write;
 
+pub use arm::{GicV3, TimerInterrupts};
 pub use correct::correct;
 pub use device::Device;
+pub use riscv::{IsaExtensions, MmuType, Plic, RiscvCpu};
 
 use node::{Cells, Tree};
 use write::Writer;
 
-/// Room enough for any generated device tree, and for what correcting adds to a user's own: to be
-/// added to its size for [`Inputs::dtb_room`](crate::Inputs::dtb_room).
+/// Room enough for a generated device tree, but for what [`GuestPlatform::room`] adds.
 pub const ROOM: u64 = 64 << 10;
 
 /// Why there is no device tree.
@@ -41,70 +43,74 @@ pub enum FdtError {
     CellCount(u32),
     /// An address or size needs two cells where the tree has one.
     CellOverflow(u64),
-    /// An interrupt a GIC has no device tree cells for: neither PPI nor SPI.
+    /// A line that the interrupt controller does not have.
     Interrupt(u32),
-    /// The user's interrupt controller has another `#interrupt-cells` than the guest's, 3: all
-    /// references to it would be misread.
+    /// The user's interrupt controller has another `#interrupt-cells` than the guest's, 3 for a
+    /// GIC and 1 for a PLIC: all references to it would be misread.
     InterruptCells(u32),
-    /// A CPU id with bits outside the MPIDR affinity fields.
+    /// A CPU id that the architecture does not know: with bits outside the MPIDR affinity fields.
     CpuId(u64),
 }
 
-/// An interrupt line, by its number in the interrupt controller (a GIC INTID).
+/// A line that all CPUs share, by the number it has in the VM: on Arm that of the SPI (INTID - 32),
+/// on RISC-V that of the PLIC's source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupt {
     /// The number.
-    pub number: u32,
-    /// Edge- (rising) or level-triggered (high).
+    pub line: u32,
+    /// Edge- (rising) or level-triggered (high). A PLIC's sources are what they are: the tree does
+    /// not say it.
     pub edge: bool,
 }
 
-/// What the guest's interrupt controller is and where.
+/// What differs between the architectures' trees.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Irqchip {
-    /// An Arm GICv3.
-    GicV3 {
-        /// GICD registers.
-        distributor: Range<u64>,
-        /// All redistributors, one region.
-        redistributors: Range<u64>,
+pub enum Arch<'a> {
+    /// An Arm machine: CPUs switched by PSCI, the generic timer, a PL011 as console.
+    Arm {
+        /// The interrupt controller; without one no timer, UART interrupt or device interrupt is
+        /// described either.
+        gic: Option<GicV3>,
+        /// The generic timer.
+        timer: TimerInterrupts,
     },
+    /// A RISC-V machine: harts and timer by SBI, a 16550A as console.
+    Riscv {
+        /// The interrupt controller; without one no UART interrupt or device interrupt is
+        /// described either.
+        plic: Option<Plic>,
+        /// What all harts are like.
+        cpu: RiscvCpu<'a>,
+    },
+}
+
+impl Arch<'_> {
+    /// Whether devices can interrupt.
+    fn has_irqchip(&self) -> bool {
+        match self {
+            Self::Arm { gic, .. } => gic.is_some(),
+            Self::Riscv { plic, .. } => plic.is_some(),
+        }
+    }
+
+    /// Where its registers begin.
+    fn irqchip_address(&self) -> Option<u64> {
+        match self {
+            Self::Arm { gic, .. } => gic.as_ref().map(|gic| gic.distributor.start),
+            Self::Riscv { plic, .. } => plic.as_ref().map(|plic| plic.registers.start),
+        }
+    }
 }
 
 /// The guest's console.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uart {
-    /// Its registers: an Arm PL011.
+    /// Its registers: those of an Arm PL011, or of a 16550A with a register in each byte.
     pub registers: Range<u64>,
     /// Its interrupt, if it is connected to one.
     pub interrupt: Option<Interrupt>,
-    /// UARTCLK in Hz.
+    /// Its clock in Hz: UARTCLK of a PL011, XIN of a 16550A.
     pub clock_hz: u32,
-}
-
-/// The INTIDs of the generic timer's level-triggered PPIs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimerInterrupts {
-    /// Secure EL1 physical timer.
-    pub secure: u32,
-    /// Non-secure EL1 physical timer.
-    pub physical: u32,
-    /// EL1 virtual timer.
-    pub virt: u32,
-    /// Non-secure EL2 physical timer.
-    pub hyp: u32,
-}
-
-impl Default for TimerInterrupts {
-    /// As the Server Base System Architecture assigns them: PPIs 13, 14, 11 and 10.
-    fn default() -> Self {
-        Self {
-            secure: 29,
-            physical: 30,
-            virt: 27,
-            hyp: 26,
-        }
-    }
 }
 
 /// Everything the guest is told of its machine.
@@ -112,17 +118,27 @@ impl Default for TimerInterrupts {
 pub struct GuestPlatform<'a> {
     /// RAM.
     pub memory: &'a [Range<u64>],
-    /// For each vCPU the id its guest knows it by: MPIDR affinity fields. The first boots.
+    /// For each vCPU the id its guest knows it by: MPIDR affinity fields, or a hart id. The first
+    /// boots.
     pub cpus: &'a [u64],
-    /// The interrupt controller; without one no timer, UART interrupt or device interrupt is
-    /// described either.
-    pub irqchip: Option<Irqchip>,
     /// The console.
     pub uart: Option<Uart>,
-    /// The generic timer.
-    pub timer: TimerInterrupts,
     /// Devices passed through.
     pub devices: &'a [Device],
+    /// What its architecture adds.
+    pub arch: Arch<'a>,
+}
+
+impl GuestPlatform<'_> {
+    /// Room enough for the device tree that is generated for it, and for what correcting adds to a
+    /// user's own: to be added to its size for [`Inputs::dtb_room`](crate::Inputs::dtb_room).
+    pub fn room(&self) -> u64 {
+        let for_each_cpu = match &self.arch {
+            Arch::Arm { .. } => 0,
+            Arch::Riscv { cpu, .. } => cpu.isa_size(),
+        };
+        ROOM.saturating_add((self.cpus.len() as u64).saturating_mul(for_each_cpu))
+    }
 }
 
 /// What the boot loader tells the kernel, in `/chosen`.
@@ -140,6 +156,7 @@ pub struct Chosen<'a> {
 pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec<u8>, FdtError> {
     let mut tree = Tree {
         fdt: Writer::default(),
+        arch: &platform.arch,
         cells: Cells {
             address: 2,
             size: 2,
@@ -154,12 +171,12 @@ pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec
     tree.fdt.property_string("model", "axhv guest")?;
     tree.fdt.property_u32("#address-cells", 2)?;
     tree.fdt.property_u32("#size-cells", 2)?;
-    if platform.irqchip.is_some() {
+    if platform.arch.has_irqchip() {
         tree.fdt.property_u32("interrupt-parent", tree.intc)?;
     }
     tree.platform(platform)?;
     for device in platform.devices {
-        tree.device(device, platform.irqchip.is_some())?;
+        tree.device(device)?;
     }
     if let Some(uart) = &platform.uart {
         let aliases = tree.fdt.begin_node("aliases");

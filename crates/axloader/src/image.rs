@@ -1,6 +1,6 @@
 //! What kind of kernel a file is, found by its content.
 
-use crate::BootProtocol;
+use crate::{AARCH64, BootProtocol, RISCV64};
 
 /// The little-endian value of `N` bytes at `offset`; `None` past the end.
 pub(crate) fn bytes_at<const N: usize>(data: &[u8], offset: usize) -> Option<[u8; N]> {
@@ -49,6 +49,8 @@ pub(crate) enum Kind {
     Image(ImageHeader),
     Elf,
     Gzip,
+    /// A Linux Image, but not one of this architecture.
+    Foreign,
     Raw,
 }
 
@@ -62,6 +64,11 @@ impl Kind {
             Self::Elf
         } else if data.starts_with(&[0x1f, 0x8b]) {
             Self::Gzip
+        } else if [AARCH64, RISCV64]
+            .iter()
+            .any(|other| ImageHeader::parse(other, data).is_some())
+        {
+            Self::Foreign
         } else {
             Self::Raw
         }

@@ -26,4 +26,4 @@ pub use error::{ImageError, LoadError, PlanError, What};
 pub use gzip::GzipError;
 pub use load::{GuestMemory, Loader, STEP_BYTES};
 pub use plan::{Inputs, LoadPlan, Segment, Source, Unpacked};
-pub use protocol::{AARCH64, BootProtocol};
+pub use protocol::{AARCH64, BootProtocol, RISCV64};

@@ -233,6 +233,7 @@ impl<'a> LoadPlan<'a> {
                 let image = elf::parse(inputs.kernel, inputs.protocol.elf_machine)?;
                 self.place_elf(inputs, &image)
             }
+            Kind::Foreign => Err(ImageError::OtherArchitecture.into()),
             Kind::Raw => {
                 // At the start of RAM, from its first byte on, unless the description says more.
                 const PAGE: u64 = 4096;
@@ -308,7 +309,7 @@ impl<'a> LoadPlan<'a> {
             }
             None => linked,
         };
-        // Page-relative addressing (ADRP) must still hold.
+        // Page-relative addressing (Arm's ADRP) must still hold.
         const PAGE: u64 = 4096;
         if !base.wrapping_sub(linked).is_multiple_of(PAGE) {
             return Err(PlanError::Misaligned {

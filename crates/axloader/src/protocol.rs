@@ -10,7 +10,7 @@ pub struct BootProtocol {
     pub magic: [u8; 4],
     /// A kernel image lies at a multiple of this plus its text_offset. Bytes, a power of two.
     pub image_align: u64,
-    /// The text_offset of kernels so old that their header has no image_size.
+    /// The text_offset of kernels whose header has no image_size: it is that old.
     pub legacy_text_offset: u64,
     /// `e_machine` of its ELF files.
     pub elf_machine: u16,
@@ -32,5 +32,22 @@ pub const AARCH64: BootProtocol = BootProtocol {
     elf_machine: 183,
     instruction_align: 4,
     ramdisk_window: 32 << 30,
+    ramdisk_window_align: 1 << 30,
+};
+
+/// RISC-V, 64 bits: the kernel's Documentation/arch/riscv/boot-image-header.rst ("RSC\x05", magic2;
+/// the older magic before it is deprecated) and boot.rst, and the RISC-V ELF psABI (EM_RISCV).
+///
+/// The kernel's own text_offset is 2 MiB, the room that firmware has at the start of RAM. A header
+/// has image_size since there is a header. The kernel reaches what its direct mapping covers
+/// (vm-layout.rst): with Sv39 something above 64 GiB from the start of RAM.
+pub const RISCV64: BootProtocol = BootProtocol {
+    magic_offset: 56,
+    magic: *b"RSC\x05",
+    image_align: 2 << 20,
+    legacy_text_offset: 2 << 20,
+    elf_machine: 243,
+    instruction_align: 2,
+    ramdisk_window: 64 << 30,
     ramdisk_window_align: 1 << 30,
 };

@@ -1,53 +1,15 @@
 //! Device trees, read back by another crate and judged by dtc.
 #![allow(clippy::single_range_in_vec_init)] // RAM is a list of ranges, often of one.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+mod common;
 
 use axloader::fdt::{
-    Chosen, Device, FdtError, GuestPlatform, Interrupt, Irqchip, TimerInterrupts, Uart, correct,
-    generate,
+    Arch, Chosen, Device, FdtError, GicV3, GuestPlatform, Interrupt, TimerInterrupts, Uart,
+    correct, generate,
 };
-use dtoolkit::fdt::{Fdt, FdtNode};
+use common::tree::{cells, dtc, dtc_quiet, dts, text, value};
+use dtoolkit::fdt::Fdt;
 use dtoolkit::{Node, Property};
-
-/// Runs dtc; fails on any warning. Output in the format asked for.
-fn dtc(input: &[u8], from: &str, to: &str) -> Vec<u8> {
-    let mut child = Command::new("dtc")
-        .args(["-I", from, "-O", to, "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("dtc (package device-tree-compiler) is needed");
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && complaints.is_empty(),
-        "{complaints}"
-    );
-    output.stdout
-}
-
-/// Compiles a tree that dtc has something against.
-fn dtc_quiet(tree: &[u8]) -> Vec<u8> {
-    let mut child = Command::new("dtc")
-        .args(["-q", "-f", "-I", "dts", "-O", "dtb", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("dtc (package device-tree-compiler) is needed");
-    child.stdin.take().unwrap().write_all(tree).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    output.stdout
-}
-
-fn dts(dtb: &[u8]) -> String {
-    String::from_utf8(dtc(dtb, "dtb", "dts")).unwrap()
-}
 
 const MEMORY: [std::ops::Range<u64>; 2] = [0x4000_0000..0x6000_0000, 0x8_0000_0000..0x8_4000_0000];
 
@@ -55,40 +17,23 @@ fn platform<'a>(cpus: &'a [u64], devices: &'a [Device]) -> GuestPlatform<'a> {
     GuestPlatform {
         memory: &MEMORY,
         cpus,
-        irqchip: Some(Irqchip::GicV3 {
-            distributor: 0x800_0000..0x801_0000,
-            redistributors: 0x80a_0000..0x80e_0000,
-        }),
         uart: Some(Uart {
             registers: 0x900_0000..0x900_1000,
             interrupt: Some(Interrupt {
-                number: 33,
+                line: 1,
                 edge: false,
             }),
             clock_hz: 24_000_000,
         }),
-        timer: TimerInterrupts::default(),
         devices,
+        arch: Arch::Arm {
+            gic: Some(GicV3 {
+                distributor: 0x800_0000..0x801_0000,
+                redistributors: 0x80a_0000..0x80e_0000,
+            }),
+            timer: TimerInterrupts::default(),
+        },
     }
-}
-
-fn value(node: &FdtNode<'_>, name: &str) -> Vec<u8> {
-    node.property(name)
-        .unwrap_or_else(|| panic!("{name} in {}", node.name()))
-        .value()
-        .to_vec()
-}
-
-fn cells(node: &FdtNode<'_>, name: &str) -> Vec<u32> {
-    let bytes = value(node, name);
-    bytes
-        .chunks_exact(4)
-        .map(|c| u32::from_be_bytes(c.try_into().unwrap()))
-        .collect()
-}
-
-fn text(node: &FdtNode<'_>, name: &str) -> String {
-    String::from_utf8(value(node, name)).unwrap()
 }
 
 #[test]
@@ -187,7 +132,9 @@ fn many_cpus_fit_the_room() {
 #[test]
 fn no_interrupt_controller_no_interrupts() {
     let mut platform = platform(&[0], &[]);
-    platform.irqchip = None;
+    if let Arch::Arm { gic, .. } = &mut platform.arch {
+        *gic = None;
+    }
     let dtb = generate(&platform, &Chosen::default()).unwrap();
     let text = dts(&dtb);
     assert!(
@@ -271,7 +218,7 @@ fn passed_through_device_keeps_what_is_portable() {
     let host = dtc(HOST.as_bytes(), "dts", "dtb");
     let host = axmachine::Fdt::new(&host).unwrap();
     let interrupt = Interrupt {
-        number: 34,
+        line: 2,
         edge: true,
     };
     let at = std::iter::once(0x901_0000..0x901_1000).collect();

@@ -538,3 +538,69 @@ fn a_ramdisk_is_not_ignored() {
     inputs.ramdisk = Some(&[]);
     assert_eq!(error(&inputs), ImageError::Empty.into());
 }
+
+const RISCV_RAM: [std::ops::Range<u64>; 1] = [0x8000_0000..0xa000_0000];
+
+/// boot-image-header.rst: 2 MiB behind the start of RAM, which is kept for firmware.
+#[test]
+fn a_riscv_kernel_goes_behind_firmwares_place() {
+    let kernel = riscv_image(2 * MIB, 33 * MIB, 9 * MIB as usize);
+    for file in [kernel.clone(), gzip(&kernel)] {
+        let ramdisk = vec![0xaa; MIB as usize];
+        let mut given = riscv_inputs(&file, &RISCV_RAM);
+        given.ramdisk = Some(&ramdisk);
+        let plan = LoadPlan::new(&given).unwrap();
+        assert_eq!(plan.entry(), 0x8020_0000);
+        assert_eq!(plan.dtb(), 0x8020_0000 + 34 * MIB);
+        assert_eq!(plan.ramdisk(), Some(0xa000_0000 - MIB..0xa000_0000));
+        let mut memory = Memory::new(&RISCV_RAM);
+        Loader::new(&plan).run(&mut memory).unwrap();
+        assert_eq!(memory.read(0x8020_0000, kernel.len()), kernel);
+        given.kernel_addr = Some(0x8030_0000);
+        assert!(matches!(error(&given), PlanError::Misaligned { .. }));
+    }
+    // One that says nothing of its size gets room, and the usual place.
+    let silent = riscv_image(0, 0, 0x1000);
+    let plan = LoadPlan::new(&riscv_inputs(&silent, &RISCV_RAM)).unwrap();
+    assert_eq!(plan.entry(), 0x8020_0000);
+    assert!(plan.dtb() >= 0x8020_0000 + 16 * MIB);
+}
+
+#[test]
+fn images_of_other_architectures_are_refused() {
+    let foreign = PlanError::Image(ImageError::OtherArchitecture);
+    let arm = image(0x8_0000, MIB, 0x1000);
+    assert_eq!(error(&riscv_inputs(&arm, &RISCV_RAM)), foreign);
+    let riscv = riscv_image(2 * MIB, MIB, 0x1000);
+    assert_eq!(error(&inputs(&riscv, &RAM)), foreign);
+    let packed = gzip(&arm);
+    assert_eq!(
+        error(&riscv_inputs(&packed, &RISCV_RAM)),
+        PlanError::Image(ImageError::CompressedNotImage)
+    );
+}
+
+#[test]
+fn riscv_elf_and_raw() {
+    let load = |paddr| Load {
+        vaddr: paddr,
+        paddr,
+        data: vec![0x13; 0x40],
+        mem_size: 0x1000,
+    };
+    let kernel = elf(2, 243, 0x8010_0002, &[load(0x8010_0000)]);
+    let plan = LoadPlan::new(&riscv_inputs(&kernel, &RISCV_RAM)).unwrap();
+    assert_eq!(plan.entry(), 0x8010_0002, "compressed instructions");
+    let arm = elf(2, 183, 0x8010_0000, &[load(0x8010_0000)]);
+    assert!(matches!(
+        error(&riscv_inputs(&arm, &RISCV_RAM)),
+        PlanError::Image(ImageError::Elf(_))
+    ));
+    let raw = [0x13; 0x100];
+    let mut given = riscv_inputs(&raw, &RISCV_RAM);
+    assert_eq!(LoadPlan::new(&given).unwrap().entry(), 0x8000_0000);
+    given.entry = Some(0x8000_0002);
+    assert_eq!(LoadPlan::new(&given).unwrap().entry(), 0x8000_0002);
+    given.entry = Some(0x8000_0001);
+    assert!(matches!(error(&given), PlanError::Misaligned { .. }));
+}

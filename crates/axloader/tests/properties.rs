@@ -4,7 +4,8 @@
 mod common;
 
 use axloader::fdt::{
-    self, Chosen, Device, GuestPlatform, Interrupt, Irqchip, TimerInterrupts, Uart,
+    self, Arch, Chosen, Device, GicV3, GuestPlatform, Interrupt, IsaExtensions, MmuType, Plic,
+    RiscvCpu, TimerInterrupts, Uart,
 };
 use axloader::{LoadPlan, Loader};
 use common::*;
@@ -35,9 +36,20 @@ fn kernel() -> impl Strategy<Value = Vec<u8>> {
         });
     let segments = proptest::collection::vec(segment, 0..4);
     let plain = prop_oneof![
-        (offset, size, 64usize..0x9000).prop_map(|(t, s, len)| image(t, s, len)),
-        (2u16..4, address(), segments)
-            .prop_map(|(kind, entry, loads)| elf(kind, 183, entry, &loads)),
+        (offset, size, 64usize..0x9000, any::<bool>()).prop_map(|(t, s, len, riscv)| {
+            if riscv {
+                riscv_image(t, s, len)
+            } else {
+                image(t, s, len)
+            }
+        }),
+        (
+            2u16..4,
+            prop_oneof![Just(183), Just(243)],
+            address(),
+            segments
+        )
+            .prop_map(|(kind, machine, entry, loads)| elf(kind, machine, entry, &loads)),
         proptest::collection::vec(any::<u8>(), 0..300),
     ];
     let packed =
@@ -56,6 +68,37 @@ fn kernel() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+fn arm_arch() -> Arch<'static> {
+    Arch::Arm {
+        gic: Some(GicV3 {
+            distributor: 0x800_0000..0x801_0000,
+            redistributors: 0x80a_0000..0x80e_0000,
+        }),
+        timer: TimerInterrupts::default(),
+    }
+}
+
+fn riscv_arch() -> Arch<'static> {
+    Arch::Riscv {
+        plic: Some(Plic {
+            registers: 0xc00_0000..0x1000_0000,
+            sources: 96,
+        }),
+        cpu: RiscvCpu {
+            timebase_hz: 10_000_000,
+            isa: "rv64imac",
+            extensions: Some(IsaExtensions {
+                base: "rv64i",
+                extensions: &["i", "m", "a", "c"],
+            }),
+            mmu: MmuType::Sv39,
+            cbom_block_size: None,
+            cboz_block_size: Some(64),
+            cbop_block_size: None,
+        },
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
@@ -69,9 +112,10 @@ proptest! {
         dtb_addr in proptest::option::of(address()),
         dtb_len in prop_oneof![Just(0), 0usize..0x3_0000],
         gap in 0u64..0x200,
+        riscv in any::<bool>(),
     ) {
         let ram = [0x4000_0000..0x4080_0000, 0x4080_0000 + (gap << 12)..0x4180_0000];
-        let mut given = inputs(&kernel, &ram);
+        let mut given = if riscv { riscv_inputs(&kernel, &ram) } else { inputs(&kernel, &ram) };
         (given.kernel_addr, given.entry) = (kernel_addr, entry);
         given.ramdisk = ramdisk.as_deref();
         (given.ramdisk_addr, given.dtb_addr) = (ramdisk_addr, dtb_addr);
@@ -93,22 +137,19 @@ proptest! {
     fn hostile_trees_do_no_harm(
         flips in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..6),
         cut in proptest::option::of(any::<proptest::sample::Index>()),
+        riscv in any::<bool>(),
     ) {
         let memory = [0x4000_0000..0x6000_0000];
         let platform = GuestPlatform {
             memory: &memory,
             cpus: &[0, 1],
-            irqchip: Some(Irqchip::GicV3 {
-                distributor: 0x800_0000..0x801_0000,
-                redistributors: 0x80a_0000..0x80e_0000,
-            }),
             uart: Some(Uart {
                 registers: 0x900_0000..0x900_1000,
-                interrupt: Some(Interrupt { number: 33, edge: false }),
+                interrupt: Some(Interrupt { line: 1, edge: false }),
                 clock_hz: 24_000_000,
             }),
-            timer: TimerInterrupts::default(),
             devices: &[Device::new("gpio", &["some,gpio"], vec![0x902_0000..0x902_1000])],
+            arch: if riscv { riscv_arch() } else { arm_arch() },
         };
         let mut dtb = fdt::generate(&platform, &Chosen::default()).unwrap();
         for (at, value) in flips {

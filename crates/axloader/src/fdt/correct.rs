@@ -7,13 +7,12 @@ use alloc::vec::Vec;
 
 use axmachine::{Fdt, Node};
 
-use super::arm::UART_CLOCK;
 use super::node::{Cells, Tree, stem, uart_name, uart_path};
 use super::write::Writer;
-use super::{Chosen, FdtError, GuestPlatform, Irqchip};
+use super::{Arch, Chosen, FdtError, GuestPlatform, arm, riscv};
 
 /// Re-emits `dtb` with memory, CPUs, PSCI, interrupt controller, timer, console and `/chosen` as
-/// `platform` and `chosen` say; PMU nodes go, as guests have none. All other nodes stay as they
+/// `platform` and `chosen` say; PMU nodes go, as guests have none, and what is machine mode's. All other nodes stay as they
 /// are. The interrupt controller keeps the phandle that the user's has, so that references to it
 /// stay right; those to its message-signalled part, which guests don't have, go.
 ///
@@ -28,6 +27,7 @@ pub fn correct(
     let survey = Survey::of(fdt, platform)?;
     let mut tree = Tree {
         fdt: Writer::new(fdt.reservations().collect()),
+        arch: &platform.arch,
         // The defaults of section 2.3.5 of the specification.
         cells: Cells {
             address: cell(&root, "#address-cells").unwrap_or(2),
@@ -72,6 +72,7 @@ struct Survey {
 
 /// What decides whether a node is replaced.
 struct Ours<'a> {
+    arch: &'a Arch<'a>,
     names: Vec<String>,
     /// The path of the user's console and the address of ours.
     console: Option<(Option<&'a str>, u64)>,
@@ -79,18 +80,23 @@ struct Ours<'a> {
 
 impl Survey {
     fn of(fdt: Fdt<'_>, platform: &GuestPlatform<'_>) -> Result<Self, FdtError> {
-        let mut names = Vec::from(["cpus", "psci", "timer", UART_CLOCK].map(String::from));
+        let fixed: &[&str] = match platform.arch {
+            Arch::Arm { .. } => &arm::NAMES,
+            Arch::Riscv { .. } => &riscv::NAMES,
+        };
+        let mut names: Vec<String> = fixed.iter().copied().map(String::from).collect();
         names.extend(
             platform
                 .memory
                 .iter()
                 .map(|region| format!("memory@{:x}", region.start)),
         );
-        if let Some(Irqchip::GicV3 { distributor, .. }) = &platform.irqchip {
-            names.push(format!("interrupt-controller@{:x}", distributor.start));
+        if let Some(address) = platform.arch.irqchip_address() {
+            names.push(format!("interrupt-controller@{address:x}"));
         }
         names.extend(platform.uart.as_ref().map(uart_name));
         let ours = Ours {
+            arch: &platform.arch,
             names,
             console: platform
                 .uart
@@ -119,10 +125,13 @@ impl Survey {
     ) -> Result<(), FdtError> {
         let phandle = cell(node, "phandle").or_else(|| cell(node, "linux,phandle"));
         self.phandles.extend(phandle);
-        if is_gic(node) && node.property("interrupt-controller").is_some() && self.intc.is_none() {
-            match cell(node, "#interrupt-cells") {
-                Some(3) => {}
-                other => return Err(FdtError::InterruptCells(other.unwrap_or(0))),
+        if ours.is_irqchip(node)
+            && node.property("interrupt-controller").is_some()
+            && self.intc.is_none()
+        {
+            let cells = cell(node, "#interrupt-cells").unwrap_or(0);
+            if cells != ours.interrupt_cells() {
+                return Err(FdtError::InterruptCells(cells));
             }
             self.intc = phandle;
             // An interrupt-map counts its parent's address cells (section 2.4.3).
@@ -151,30 +160,32 @@ impl Survey {
 }
 
 impl Ours<'_> {
+    fn is_irqchip(&self, node: &Node<'_>) -> bool {
+        match self.arch {
+            Arch::Arm { .. } => arm::is_irqchip(node),
+            Arch::Riscv { .. } => riscv::is_irqchip(node),
+        }
+    }
+
+    fn interrupt_cells(&self) -> u32 {
+        match self.arch {
+            Arch::Arm { .. } => arm::INTERRUPT_CELLS,
+            Arch::Riscv { .. } => riscv::INTERRUPT_CELLS,
+        }
+    }
+
     fn replace(&self, node: &Node<'_>, path: &str, depth: usize) -> bool {
+        let (is_ours, is_uart) = match self.arch {
+            Arch::Arm { .. } => (arm::is_ours(node), arm::is_uart(node)),
+            Arch::Riscv { .. } => (riscv::is_ours(node), riscv::is_uart(node)),
+        };
         let top = depth == 1;
         let memory = stem(node) == "memory" || node.string("device_type") == Some("memory");
         let console = self.console.is_some_and(|(stdout, address)| {
-            stdout == Some(path) || (has(node, |c| c == "arm,pl011") && starts_at(node, address))
+            stdout == Some(path) || (is_uart && starts_at(node, address))
         });
-        (top && (memory || self.names.iter().any(|name| name == node.name())))
-            || console
-            || is_gic(node)
-            || has(node, |c| {
-                c.starts_with("arm,psci")
-                    || c == "arm,armv8-timer"
-                    || c == "arm,armv7-timer"
-                    || (c.starts_with("arm,") && (c.ends_with("-pmu") || c.contains("-pmuv")))
-            })
+        (top && (memory || self.names.iter().any(|name| name == node.name()))) || console || is_ours
     }
-}
-
-/// Any generation of GIC, its ITS or its message frames.
-fn is_gic(node: &Node<'_>) -> bool {
-    has(node, |c| {
-        c == "arm,pl390"
-            || (c.starts_with("arm,") && (c.starts_with("arm,gic-") || c.ends_with("-gic")))
-    })
 }
 
 /// The path `/chosen/stdout-path` means, without its options.
@@ -199,14 +210,6 @@ fn child<'a>(node: &Node<'a>, name: &str) -> Option<Node<'a>> {
 fn cell(node: &Node<'_>, name: &str) -> Option<u32> {
     let value = node.property(name)?.try_into().ok()?;
     Some(u32::from_be_bytes(value))
-}
-
-/// Whether one of the node's `compatible` strings is the one.
-fn has(node: &Node<'_>, is: impl Fn(&str) -> bool) -> bool {
-    node.property("compatible").is_some_and(|property| {
-        let mut strings = property.split(|&byte| byte == 0);
-        strings.any(|string| core::str::from_utf8(string).is_ok_and(&is))
-    })
 }
 
 /// Whether the node's unit address, which repeats the first address of its `reg`, is `address`.

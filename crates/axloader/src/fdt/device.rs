@@ -110,9 +110,9 @@ fn host_clocks(node: &Node<'_>) -> Option<Vec<(String, u32)>> {
         .collect()
 }
 
-impl Tree {
+impl Tree<'_> {
     /// The node of a device passed through.
-    pub(super) fn device(&mut self, device: &Device, with_irqs: bool) -> Result<(), FdtError> {
+    pub(super) fn device(&mut self, device: &Device) -> Result<(), FdtError> {
         let name = match device.registers.first() {
             Some(first) => format!("{}@{:x}", device.name, first.start),
             None => device.name.clone(),
@@ -132,9 +132,7 @@ impl Tree {
         if !device.registers.is_empty() {
             self.reg(&device.registers)?;
         }
-        if with_irqs && !device.interrupts.is_empty() {
-            self.interrupts(&device.interrupts)?;
-        }
+        self.interrupts(&device.interrupts)?;
         if !clocks.is_empty() {
             self.fdt.property_cells("clocks", &clocks)?;
             self.fdt.property_strings("clock-names", &clock_names)?;

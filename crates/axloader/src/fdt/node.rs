@@ -9,7 +9,7 @@ use core::ops::Range;
 use axmachine::Node;
 
 use super::write::Writer;
-use super::{Chosen, FdtError, GuestPlatform, Interrupt, Uart};
+use super::{Arch, Chosen, FdtError, GuestPlatform, Interrupt, Uart, arm, riscv};
 
 /// How many cells addresses and sizes have in the root node: 1 or 2 each.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +37,9 @@ impl Cells {
 }
 
 /// The tree being written; positioned in the root node.
-pub(super) struct Tree {
+pub(super) struct Tree<'a> {
     pub fdt: Writer,
+    pub arch: &'a Arch<'a>,
     pub cells: Cells,
     /// The interrupt controller's phandle.
     pub intc: u32,
@@ -50,7 +51,7 @@ pub(super) struct Tree {
     pub used_phandles: BTreeSet<u32>,
 }
 
-impl Tree {
+impl Tree<'_> {
     /// A phandle nobody has.
     pub fn new_phandle(&mut self) -> u32 {
         while self.used_phandles.contains(&self.next_phandle) {
@@ -69,7 +70,10 @@ impl Tree {
             self.reg(core::slice::from_ref(region))?;
             self.fdt.end_node(node);
         }
-        self.arm_nodes(platform)
+        match &platform.arch {
+            Arch::Arm { gic, timer } => self.arm_nodes(platform, gic.as_ref(), timer),
+            Arch::Riscv { plic, cpu } => self.riscv_nodes(platform, plic.as_ref(), cpu),
+        }
     }
 
     /// The properties of `/chosen` that are the boot loader's.
@@ -98,14 +102,26 @@ impl Tree {
         self.fdt.property("reg", &reg)
     }
 
-    /// `interrupts`, with the guest's interrupt controller as parent.
+    /// `interrupts`, with the guest's interrupt controller as parent; nothing if there are none,
+    /// or no controller.
     pub fn interrupts(&mut self, interrupts: &[Interrupt]) -> Result<(), FdtError> {
-        let mut cells = Vec::new();
-        for interrupt in interrupts {
-            cells.extend(Self::gic_cells(*interrupt)?);
+        if interrupts.is_empty() || !self.arch.has_irqchip() {
+            return Ok(());
         }
+        let mut cells = Vec::new();
+        for &interrupt in interrupts {
+            match self.arch {
+                Arch::Arm { .. } => cells.extend(arm::cells(interrupt)?),
+                Arch::Riscv { plic, .. } => cells.extend(riscv::cells(interrupt, plic.as_ref())?),
+            }
+        }
+        self.interrupt_cells(&cells)
+    }
+
+    /// `interrupts` by cells of the guest's interrupt controller.
+    pub fn interrupt_cells(&mut self, cells: &[u32]) -> Result<(), FdtError> {
         self.fdt.property_u32("interrupt-parent", self.intc)?;
-        self.fdt.property_cells("interrupts", &cells)
+        self.fdt.property_cells("interrupts", cells)
     }
 
     /// A `fixed-clock` in the root node; its phandle.
@@ -125,6 +141,14 @@ impl Tree {
 pub(super) fn stem<'a>(node: &Node<'a>) -> &'a str {
     let name = node.name();
     name.split_once('@').map_or(name, |(stem, _)| stem)
+}
+
+/// Whether one of the node's `compatible` strings is the one.
+pub(super) fn has(node: &Node<'_>, is: impl Fn(&str) -> bool) -> bool {
+    node.property("compatible").is_some_and(|property| {
+        let mut strings = property.split(|&byte| byte == 0);
+        strings.any(|string| core::str::from_utf8(string).is_ok_and(&is))
+    })
 }
 
 /// The name of the node that describes the console.

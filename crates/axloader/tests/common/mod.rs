@@ -1,10 +1,12 @@
 //! Files as a linker and gzip make them, and guest memory that notices each wrong write.
 #![allow(dead_code)]
 
+pub mod tree;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use axloader::{AARCH64, GuestMemory, Inputs, STEP_BYTES};
+use axloader::{AARCH64, GuestMemory, Inputs, RISCV64, STEP_BYTES};
 
 pub const MIB: u64 = 1 << 20;
 pub const GIB: u64 = 1 << 30;
@@ -17,6 +19,17 @@ pub fn image(text_offset: u64, image_size: u64, len: usize) -> Vec<u8> {
     file[16..24].copy_from_slice(&image_size.to_le_bytes());
     file[24..32].copy_from_slice(&0xau64.to_le_bytes());
     file[56..60].copy_from_slice(b"ARM\x64");
+    file
+}
+
+/// A RISC-V Image of `len` bytes.
+pub fn riscv_image(text_offset: u64, image_size: u64, len: usize) -> Vec<u8> {
+    let mut file = image(text_offset, image_size, len);
+    file[0..8].copy_from_slice(b"MZ\x6f\x10\0\0\0\0");
+    file[24..32].copy_from_slice(&0u64.to_le_bytes());
+    file[32..36].copy_from_slice(&2u32.to_le_bytes());
+    file[48..56].copy_from_slice(b"RISCV\0\0\0");
+    file[56..60].copy_from_slice(b"RSC\x05");
     file
 }
 
@@ -87,6 +100,13 @@ pub fn inputs<'a>(kernel: &'a [u8], ram: &'a [Range<u64>]) -> Inputs<'a> {
         ramdisk_addr: None,
         dtb_addr: None,
         dtb_room: axloader::fdt::ROOM,
+    }
+}
+
+pub fn riscv_inputs<'a>(kernel: &'a [u8], ram: &'a [Range<u64>]) -> Inputs<'a> {
+    Inputs {
+        protocol: &RISCV64,
+        ..inputs(kernel, ram)
     }
 }
 
