@@ -4,16 +4,18 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use axaddrspace::TableFormat;
 use axhal::boot::BootInfo;
 use axhal::machine::{Fdt, Node, Region, Trigger};
 use axloader::fdt::{Device, FdtError, Interrupt};
+use axvcpu::AxArchVCpu;
 use axvmconfig::board::{Board, is_enabled};
 use axvmconfig::{AxVMConfig, BoardFacts};
 use spin::Once;
 
+use crate::arch;
+
 const FIRST_SPI: u32 = 32;
-/// Guest physical addresses have as many bits.
-const ADDRESS_BITS: u32 = 40;
 
 static BOARD: Once<Board> = Once::new();
 
@@ -37,8 +39,14 @@ fn collect(info: &BootInfo) -> Board {
         info.initrd.as_ref(),
     ];
     board.hypervisor = own.into_iter().flatten().map(range).collect();
-    board.address_bits = ADDRESS_BITS;
+    board.address_bits = address_bits();
     board
+}
+
+/// How many bits a guest physical address can have. A machine that can't run guests is refused
+/// elsewhere.
+fn address_bits() -> u32 {
+    arch::VCpu::stage2_format().map_or(0, |format| format.ipa_bits())
 }
 
 fn range(region: &Region) -> Range<usize> {

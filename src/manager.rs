@@ -12,7 +12,7 @@ use axtask::{CpuMask, TaskConfig, TaskName, WaitQueue};
 use axvcpu::GuestFault;
 use axvm::{AxVMConfig, AxVMHal, StopCause, VmFault, VmStatus};
 use axvmconfig::bundle::Bundle;
-use axvmconfig::{Arch, AxVMCrateConfig, Severity};
+use axvmconfig::{AxVMCrateConfig, Severity};
 use spin::Mutex;
 
 use crate::hal::Hal;
@@ -157,7 +157,7 @@ fn descriptions<'a>(bundle: &Bundle<'a>, status: &mut u8) -> Vec<(&'a str, AxVMC
             *status = STATUS_NOT_STARTED;
             continue;
         };
-        match axvmconfig::parse(text, Arch::Aarch64) {
+        match axvmconfig::parse(text, crate::arch::ARCH) {
             Ok(mut config) => {
                 let mut found = config.warnings.clone();
                 board::with_facts(|facts| {

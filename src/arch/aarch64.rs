@@ -22,6 +22,9 @@ use spin::Once;
 use crate::memory;
 use crate::task::SCHEDULER;
 
+/// What VM descriptions are for.
+pub const ARCH: axvmconfig::Arch = axvmconfig::Arch::Aarch64;
+
 /// The vCPUs of this image.
 pub type VCpu = ArmVCpu<Host>;
 

@@ -215,7 +215,7 @@ fn notify<H: AxVMHal>(vm_id: usize, vcpu_id: usize, irq: usize) {
 
 fn irqchip_region(device: &EmulatedDeviceConfig) -> Option<IrqchipRegion> {
     let role = match device.emu_type {
-        EmulatedDeviceType::GicDistributor => IrqchipRole::Distributor,
+        EmulatedDeviceType::GicDistributor | EmulatedDeviceType::Plic => IrqchipRole::Distributor,
         EmulatedDeviceType::GicRedistributor => IrqchipRole::Redistributor,
         EmulatedDeviceType::Console => return None,
     };

@@ -14,6 +14,13 @@ const OWNED: &[&str] = &[
     "arm,gic-v3-its",
     "arm,smmu-v3",
     "arm,mmu-500",
+    "riscv,plic0",
+    "sifive,plic-1.0.0",
+    "riscv,clint0",
+    "sifive,clint0",
+    "riscv,aplic",
+    "riscv,imsics",
+    "riscv,iommu",
     "cfi-flash",
     "qemu,fw-cfg-mmio",
 ];
@@ -27,7 +34,7 @@ pub struct Board {
     pub reserved: Vec<Range<usize>>,
     /// What the hypervisor owns, its devices not counted.
     pub hypervisor: Vec<Range<usize>>,
-    /// Shared peripheral interrupts (INTID - 32) of the hypervisor's own devices.
+    /// Interrupt lines of the hypervisor's own devices.
     pub hypervisor_spis: Vec<u32>,
     /// CPUs.
     pub cpus: usize,

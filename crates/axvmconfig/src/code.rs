@@ -71,7 +71,7 @@ codes! {
     CpuSetsLength = 303, "phys_cpu_sets needs one element for each vCPU";
     CpuIdTwice = 304, "two vCPUs with the same id";
     EmptyMask = 305, "an empty CPU mask: this vCPU could never run";
-    BadAffinity = 306, "not an affinity value";
+    BadAffinity = 306, "not an id that a CPU can have";
 
     Overflow = 401, "the range ends beyond the guest's address space";
     Misaligned = 402, "addresses and sizes here are multiples of the page size";
@@ -91,7 +91,7 @@ codes! {
 
     DevicesOverlap = 501, "two devices overlap";
     IrqTwice = 502, "an interrupt is used twice";
-    BadIrq = 503, "not the number of a shared peripheral interrupt";
+    BadIrq = 503, "not the number of an interrupt line";
     IrqWithoutController = 504, "an interrupt in a VM without interrupt controller";
     DeviceSize = 505, "the device's registers have another size";
     DeviceTwice = 506, "the VM has this device already";
@@ -125,6 +125,7 @@ codes! {
     FlagsCount = 901, "these access rights take effect here (older hypervisors ignored them)";
     IdentityCounts = 902, "the region is at exactly this address (older hypervisors moved it)";
     NoEffect = 903, "this key has no effect: only devices that are named are passed through";
+    ContextsCount = 904, "the PLIC has one context for each vCPU (older hypervisors counted machine mode's too)";
 }
 
 /// Codes from here on are warnings.

@@ -34,7 +34,8 @@ pub struct VMBaseConfig {
     pub vm_type: VMType,
     /// How many vCPUs.
     pub cpu_num: At<usize>,
-    /// For each vCPU the affinity value its guest sees (MPIDR_EL1 without the flag bits).
+    /// For each vCPU the id its guest knows it by: on aarch64 the affinity value (MPIDR_EL1 without
+    /// the flag bits), on riscv64 the hart id.
     pub phys_cpu_ids: Option<At<Vec<At<usize>>>>,
     /// For each vCPU the logical physical CPUs it may run on, as a mask.
     pub phys_cpu_sets: Option<At<Vec<At<usize>>>>,
@@ -74,8 +75,8 @@ pub struct VMDevicesConfig {
     pub emu_devices: Vec<At<EmulatedDeviceConfig>>,
     /// Physical devices.
     pub passthrough_devices: Vec<At<PassThrough>>,
-    /// Further shared peripheral interrupts (INTID - 32) of physical devices that have more
-    /// interrupts than ranges of registers; filled in by [`crate::resolve_devices`].
+    /// Further interrupt lines of physical devices that have more interrupts than ranges of
+    /// registers; filled in by [`crate::resolve_devices`].
     pub passthrough_spis: Vec<At<u32>>,
     /// Where interrupts come from.
     pub interrupt_mode: At<VMInterruptMode>,

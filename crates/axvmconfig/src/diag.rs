@@ -99,6 +99,8 @@ pub enum Data {
     Ranges((usize, usize), (usize, usize)),
     /// A shared peripheral interrupt.
     Spi(u32),
+    /// A source of a PLIC.
+    Source(u32),
 }
 
 /// One thing that is wrong, or deserves a word.
@@ -205,6 +207,7 @@ impl fmt::Display for Sentence<'_> {
                 write!(f, "; {} and {}", Extent(a.0, a.1), Extent(b.0, b.1))
             }
             Data::Spi(number) => write!(f, "; SPI {number} (INTID {})", number.saturating_add(32)),
+            Data::Source(number) => write!(f, "; PLIC source {number}"),
         }
     }
 }

@@ -56,7 +56,7 @@ keys! {
         "vm_type" Known, "`\"rtos\"` or 1 (default), `\"linux\"` or 2: a label for people";
         "guest_type" Form08, "`\"virtualized\"`: the only kind there is";
         "cpu_num" Known, "integer, default 1: how many vCPUs";
-        "phys_cpu_ids" Known, "list of integers: for each vCPU the affinity value its guest reads in MPIDR_EL1; default 0, 1, 2...";
+        "phys_cpu_ids" Known, "list of integers: for each vCPU the affinity value its guest reads in MPIDR_EL1, on riscv64 its hart id; default 0, 1, 2...";
         "phys_cpu_sets" Known, "list of integers: for each vCPU the logical physical CPUs it may run on, as a mask; default all";
         "exclusive" Refused(Code::NoScheduling), "not offered yet";
         "budget" Refused(Code::NoScheduling), "not offered yet";
@@ -70,7 +70,7 @@ keys! {
     /// `[kernel]`.
     KERNEL {
         "entry_point" Known, "address: where vCPU 0 starts; default: what the image says, or its first byte";
-        "kernel_path" Known, "string: the kernel's file, relative to this file (an arm64 `Image`, also gzipped, an ELF file, or a raw image)";
+        "kernel_path" Known, "string: the kernel's file, relative to this file (an arm64 or riscv64 `Image`, also gzipped, an ELF file, or a raw image)";
         "kernel_load_addr" Known, "address: where the kernel goes; default: where its format wants it";
         "bios_path" Known, "string: a raw image that starts the kernel";
         "bios_load_addr" Known, "address: where the BIOS goes";
@@ -88,7 +88,7 @@ keys! {
     }
     /// An element of `kernel.memory_regions`.
     REGION {
-        "gpa" Known, "address; default: the first place that is free, from the start of RAM (0x4000_0000 on aarch64)";
+        "gpa" Known, "address; default: the first place that is free, from the start of RAM (0x4000_0000 on aarch64, 0x8000_0000 on riscv64)";
         "size" Known, "size: a multiple of 4 KiB";
         "flags" Known, "`\"rwx\"` (default) or fewer of them, a list of `\"read\"`, `\"write\"`, `\"execute\"`, or the sum of 1, 2, 4";
         "map_type" Known, "`\"alloc\"` or 0 (default): memory from anywhere; `\"identical\"` or 1: the same address on the machine; `\"reserved\"` or 2: the same address, in memory the board reserves";
@@ -107,11 +107,11 @@ keys! {
     /// An element of `devices.emu_devices`.
     EMULATED {
         "name" Known, "string, default: the type";
-        "type" Known, "`\"gicd\"`, `\"gicr\"`, `\"console\"`, or an old code";
+        "type" Known, "`\"console\"`, on aarch64 `\"gicd\"` and `\"gicr\"`, on riscv64 `\"plic\"`, or an old code";
         "base_gpa" Known, "address, default by type";
         "length" Known, "size, default by type";
-        "irq_id" Known, "shared peripheral interrupt (INTID - 32), `\"none\"` or 0: none; default for a console: 1";
-        "config" Known, "list of integers; for `gicr` nothing, or [vCPUs, stride, first CPU]";
+        "irq_id" Known, "interrupt line: on aarch64 a shared peripheral interrupt (INTID - 32), on riscv64 a source of the PLIC; `\"none\"` or 0: none; default for a console: 1, on riscv64 10";
+        "config" Known, "list of integers; for `gicr` nothing, or [vCPUs, stride, first CPU]; for `plic` nothing, or [vCPUs]";
     }
     /// An element of `devices.passthrough_devices` or `devices.passthrough`.
     PASSED {
@@ -120,7 +120,7 @@ keys! {
         "base_gpa" Known, "address, default: `base_hpa`";
         "base_hpa" Known, "address on the machine";
         "length" Known, "size: a multiple of 4 KiB";
-        "irq_id" Known, "shared peripheral interrupt (INTID - 32), `\"none\"` or 0: none (default)";
+        "irq_id" Known, "interrupt line, as above; `\"none\"` or 0: none (default)";
         "dma" Known, "`\"unprotected\"`: the device may access all memory on its own";
     }
     /// An element of `devices.disabled`.

@@ -10,6 +10,21 @@ use axaddrspace::GuestPhysAddr;
 pub enum Arch {
     /// 64-bit Arm with a GICv3.
     Aarch64,
+    /// 64-bit RISC-V with a PLIC.
+    Riscv64,
+}
+
+impl Arch {
+    /// All there are.
+    pub const ALL: &'static [Self] = &[Self::Aarch64, Self::Riscv64];
+
+    /// Its name: as `ARCH=` has it, and as folders under `configs/vms` are called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Aarch64 => "aarch64",
+            Self::Riscv64 => "riscv64",
+        }
+    }
 }
 
 /// What kind of system runs in the VM. A label for people (`explain`, the shell's list): nothing
@@ -106,8 +121,17 @@ pub enum EmulatedDeviceType {
     GicDistributor,
     /// The GICv3's redistributors: one region, 128 KiB for each vCPU.
     GicRedistributor,
-    /// A console: a PL011 on aarch64.
+    /// RISC-V's platform-level interrupt controller.
+    Plic,
+    /// A console: a PL011 on aarch64, a 16550 on riscv64.
     Console,
+}
+
+impl EmulatedDeviceType {
+    /// Whether this is the interrupt controller or a part of it.
+    pub const fn is_controller(self) -> bool {
+        !matches!(self, Self::Console)
+    }
 }
 
 /// An emulated device.
@@ -119,7 +143,8 @@ pub struct EmulatedDeviceConfig {
     pub base_gpa: usize,
     /// Size of its registers in bytes.
     pub length: usize,
-    /// Its interrupt as a number of a shared peripheral interrupt (INTID - 32); `None`: none.
+    /// Its interrupt line: on aarch64 a shared peripheral interrupt (INTID - 32), on riscv64 a
+    /// source of the PLIC; `None`: none.
     pub irq_id: Option<u32>,
     /// What it is.
     pub emu_type: EmulatedDeviceType,
@@ -139,8 +164,8 @@ pub struct PassThroughDeviceConfig {
     pub base_hpa: usize,
     /// Size in bytes, a multiple of 4096.
     pub length: usize,
-    /// Its interrupt as a number of a shared peripheral interrupt (INTID - 32), the same for guest
-    /// and host; `None`: none.
+    /// Its interrupt line, the same number for guest and host; `None`: none. See
+    /// [`EmulatedDeviceConfig::irq_id`].
     pub irq_id: Option<u32>,
     /// The description says `dma = "unprotected"`: the device may access memory on its own although
     /// nothing confines it.

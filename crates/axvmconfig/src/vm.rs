@@ -21,7 +21,7 @@ pub struct AxVMConfig {
     pub vm_type: VMType,
     /// How many vCPUs.
     pub cpu_num: usize,
-    /// For each vCPU the affinity its guest sees; without it vCPU n has affinity n.
+    /// For each vCPU the id its guest knows it by (affinity, hart id); without it vCPU n has n.
     pub phys_cpu_ids: Option<Vec<usize>>,
     /// For each vCPU a mask of logical physical CPUs; without it all.
     pub phys_cpu_sets: Option<Vec<usize>>,
@@ -38,7 +38,8 @@ pub struct AxVMConfig {
     /// Devices named by the board's device tree that [`crate::resolve_devices`] hasn't been asked
     /// about: a VM can't be made while there are any.
     pub unresolved_devices: Vec<String>,
-    /// Shared peripheral interrupts (INTID - 32) of the physical devices.
+    /// Interrupt lines of the physical devices: on aarch64 shared peripheral interrupts
+    /// (INTID - 32), on riscv64 sources of the PLIC.
     pub spi_list: Vec<u32>,
     /// Where interrupts come from.
     pub interrupt_mode: VMInterruptMode,
@@ -123,7 +124,7 @@ impl AxVMConfig {
     }
 
     /// For each vCPU: its id, the mask of logical physical CPUs it may run on (`None`: all), and
-    /// the id (on aarch64 the affinity) its guest sees.
+    /// the id (affinity, hart id) its guest knows it by.
     pub fn get_vcpu_affinities_pcpu_ids(&self) -> Vec<(usize, Option<usize>, usize)> {
         let element = |list: &Option<Vec<usize>>, vcpu| list.as_ref()?.get(vcpu).copied();
         (0..self.cpu_num)
@@ -184,7 +185,7 @@ impl AxVMConfig {
         &self.pass_through_devices
     }
 
-    /// The physical devices' shared peripheral interrupts (INTID - 32).
+    /// The physical devices' interrupt lines. See [`Self::spi_list`].
     pub fn pass_through_spis(&self) -> &Vec<u32> {
         &self.spi_list
     }

@@ -162,14 +162,16 @@ fn new_files_pass() {
     std::fs::write(folder.join("guest.bin"), "x").unwrap();
     std::fs::write(folder.join("Image"), "x").unwrap();
     std::fs::write(folder.join("initramfs.cpio.gz"), "x").unwrap();
-    for guest in ["linux", "baremetal"] {
-        let out = file(&folder, &format!("{guest}.toml"));
-        let new = [
-            "new", "--arch", "aarch64", "--guest", guest, "--name", guest, "--out", &out,
-        ];
-        assert_eq!(status(&run(&new)), 0);
-        let checked = run(&["check", "--images", &out]);
-        assert_eq!(status(&checked), 0, "{}", text(&checked.stderr));
+    for arch in ["aarch64", "riscv64"] {
+        for guest in ["linux", "baremetal"] {
+            let out = file(&folder, &format!("{guest}.toml"));
+            let new = [
+                "new", "--arch", arch, "--guest", guest, "--name", guest, "--out", &out,
+            ];
+            assert_eq!(status(&run(&new)), 0);
+            let checked = run(&["check", "--arch", arch, "--images", &out]);
+            assert_eq!(status(&checked), 0, "{}", text(&checked.stderr));
+        }
     }
     let spaced = run(&["new", "--guest", "linux", "--name", "two words"]);
     assert_eq!(status(&spaced), 1);
@@ -194,6 +196,48 @@ fn explains() {
     let code = run(&["explain", "e0305"]);
     assert_eq!(status(&code), 0);
     assert!(text(&code.stdout).starts_with("E0305: an empty CPU mask"));
+}
+
+#[test]
+fn riscv64() {
+    let folder = folder("riscv64");
+    let a = file(&folder, "vms/a.toml");
+    let map = run(&["explain", "--arch", "riscv64", &a]);
+    assert_eq!(status(&map), 0);
+    insta::assert_snapshot!(text(&map.stdout), @r"
+    VM 2 `a` (rtos), interrupts: emulated
+      vCPU 0: hart id 0x0, runs on any CPU
+      0x00000c000000..0x00000fffffff    64MiB  plic: PLIC
+      0x000010000000..0x0000100000ff     256B  console: 16550 console, PLIC source 10
+      0x000080000000..0x0000800fffff     1MiB  memory, rwx, alloc
+      kernel: ../images/kernel.bin where its format wants it
+      device tree: generated where there is room
+      vCPU 0 starts where the image says
+    ");
+
+    // Without `--arch` the folder says what a file is for.
+    let vms = folder.join("vms/riscv64");
+    std::fs::create_dir_all(&vms).unwrap();
+    let old = "[base]\nid = 3\ncpu_num = 2\n[kernel]\nkernel_path = \"Image\"\n\
+        memory_regions = [[0x9000_0000, 0x1000_0000, 0x7, 0]]\n[devices]\n\
+        emu_devices = [[\"plic\", 0x0c00_0000, 0x60_0000, 0, 0x30, [4]],\n\
+        [\"uart\", 0x1000_0000, 0x100, 10, 2, []]]\ninterrupt_mode = \"emu\"\n";
+    let path = file(&vms, "old.toml");
+    std::fs::write(&path, old).unwrap();
+    assert_eq!(status(&run(&["check", &path])), 0);
+    let wrong = run(&["check", "--arch", "aarch64", &path]);
+    assert!(text(&wrong.stderr).contains("error[E0206]"));
+    let new = run(&["convert", &path]);
+    assert_eq!(status(&new), 0, "{}", text(&new.stderr));
+    assert!(text(&new.stderr).contains("warning[W0904]"));
+    let new = parse(text(&new.stdout), Arch::Riscv64).unwrap();
+    assert_eq!(new.warnings, []);
+    assert_eq!(new.devices, parse(old, Arch::Riscv64).unwrap().devices);
+
+    // One machine, one architecture.
+    let both = run(&["check", "--together", &a, &path]);
+    assert_eq!(status(&both), 1);
+    assert!(text(&both.stderr).contains("different architectures"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Every code, with files that make the mistake on purpose: `tests/mistakes/CODE/*.toml`. Each file
-//! gives its code and no other error; what is shown is kept in `tests/snapshots`.
+//! gives its code and no other error; what is shown is kept in `tests/snapshots`. Files are for
+//! aarch64 unless their name begins with another architecture's.
 
 // One range is what is meant.
 #![allow(clippy::single_range_in_vec_init)]
@@ -63,7 +64,10 @@ fn on_board(config: &mut axvmconfig::AxVMCrateConfig) -> Vec<Diagnostic> {
 
 /// Everything there is to say about a file that is in the folder of `code`.
 fn diagnose(path: &Path, text: &str, code: &str) -> Vec<Diagnostic> {
-    let mut config = match parse(text, Arch::Aarch64) {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let mut all = Arch::ALL.iter().copied();
+    let named = all.find(|arch| name.starts_with(arch.name()));
+    let mut config = match parse(text, named.unwrap_or(Arch::Aarch64)) {
         Ok(config) => config,
         Err(diagnostics) => return diagnostics.0,
     };
@@ -169,4 +173,21 @@ fn image_line() {
 #[test]
 fn codes_are_unique_and_ordered() {
     assert!(Code::ALL.windows(2).all(|pair| pair[0] < pair[1]));
+}
+
+/// Linux on riscv64 takes shorter command lines.
+#[test]
+fn command_line() {
+    let text = |length| {
+        let cmdline = "x".repeat(length);
+        format!(
+            "[base]\nid = 1\n[kernel]\nkernel_path = \"k\"\ncmdline = \"{cmdline}\"\n\
+             memory_regions = [{{ size = \"1MiB\" }}]\n"
+        )
+    };
+    for (arch, longest) in [(Arch::Aarch64, 2047), (Arch::Riscv64, 1023)] {
+        assert!(parse(&text(longest), arch).is_ok());
+        let errors = parse(&text(longest + 1), arch).unwrap_err();
+        assert_eq!(errors.0[0].code, Code::OutOfLimits);
+    }
 }

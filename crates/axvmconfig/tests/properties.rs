@@ -11,26 +11,62 @@ use axvmconfig::{
 };
 use proptest::prelude::*;
 
-/// Good files: those under `configs/`, and one that says everything there is to say.
-fn good() -> &'static [String] {
-    static GOOD: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
+/// A description and what it is for.
+type Text = (Arch, String);
+
+/// Good files: those under `configs/`, and some that say everything there is to say.
+fn good() -> &'static [Text] {
+    static GOOD: std::sync::OnceLock<Vec<Text>> = std::sync::OnceLock::new();
     GOOD.get_or_init(read_good)
 }
 
-fn read_good() -> Vec<String> {
+fn read_good() -> Vec<Text> {
     let configs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/vms");
-    let mut out = vec![FULL.to_owned(), CLASSIC.to_owned(), FORM08.to_owned()];
-    for arch in std::fs::read_dir(configs).unwrap() {
-        for file in std::fs::read_dir(arch.unwrap().path()).unwrap() {
+    let (arm, riscv) = (Arch::Aarch64, Arch::Riscv64);
+    let mut out = vec![
+        (arm, FULL.to_owned()),
+        (arm, CLASSIC.to_owned()),
+        (arm, FORM08.to_owned()),
+        (riscv, RISCV64.to_owned()),
+    ];
+    for arch in Arch::ALL {
+        // An architecture's files come after its code.
+        let Ok(files) = std::fs::read_dir(Path::new(configs).join(arch.name())) else {
+            continue;
+        };
+        for file in files {
             let path = file.unwrap().path();
             if path.extension().is_some_and(|e| e == "toml") {
-                out.push(std::fs::read_to_string(path).unwrap());
+                out.push((*arch, std::fs::read_to_string(path).unwrap()));
             }
         }
     }
-    assert!(out.len() >= 7);
+    assert!(out.len() >= 8);
     out
 }
+
+const RISCV64: &str = r#"
+[base]
+id = 2
+name = "riscv"
+vm_type = 2
+cpu_num = 2
+phys_cpu_ids = [7, 0]
+[kernel]
+entry_point = 0x8020_0002
+kernel_path = "Image"
+kernel_load_addr = 0x8020_0000
+dtb_load_addr = 0x8800_0000
+memory_regions = [{ size = "256MiB" }, { gpa = 0x1000_1000, size = "4KiB", flags = "r" }]
+[devices]
+emu_devices = [
+    ["plic", 0x0c00_0000, 0x60_0000, 0, 0x30, [4]],
+    ["uart", 0x1000_0000, 0x100, 10, 2, []],
+    { type = "console", base_gpa = 0x1800_0000, irq_id = 1023 },
+]
+passthrough_devices = [["rtc", 0x0010_1000, 0x0010_1000, 0x1000, 11]]
+interrupt_mode = "emulated"
+"#;
 
 const FULL: &str = r#"
 format = 1
@@ -140,7 +176,11 @@ fn sound(config: &AxVMCrateConfig) {
         start..start.checked_add(size).unwrap()
     };
     let regions = vm.memory_regions().iter().map(|r| whole(r.gpa, r.size));
-    let emulated = vm.emu_devices().iter().map(|d| whole(d.base_gpa, d.length));
+    // A device may have less than a page, but not share it.
+    let emulated = vm
+        .emu_devices()
+        .iter()
+        .map(|d| whole(d.base_gpa, d.length.next_multiple_of(PAGE)));
     let passed = vm
         .pass_through_devices()
         .iter()
@@ -166,18 +206,33 @@ fn sound(config: &AxVMCrateConfig) {
     irqs.sort();
     irqs.dedup();
     assert_eq!(irqs.len(), count);
-    assert!(irqs.iter().all(|irq| *irq < 988));
-    let controllers = vm.emu_devices().iter().filter(|d| {
-        use axvmconfig::EmulatedDeviceType::{GicDistributor, GicRedistributor};
-        if d.emu_type == GicRedistributor {
-            assert_eq!(d.length, GICR_STRIDE * vm.cpu_num);
+    let (first, last) = match config.arch {
+        Arch::Aarch64 => (0, 987),
+        _ => (1, 1023),
+    };
+    assert!(irqs.iter().all(|irq| (first..=last).contains(irq)));
+    use axvmconfig::EmulatedDeviceType::{Console, GicDistributor, GicRedistributor, Plic};
+    let mut controllers = Vec::new();
+    for device in vm.emu_devices() {
+        match device.emu_type {
+            GicRedistributor => assert_eq!(device.length, GICR_STRIDE * vm.cpu_num),
+            Plic => {
+                let contexts = 0x20_0000 + 0x1000 * vm.cpu_num;
+                assert!((contexts..=0x400_0000).contains(&device.length));
+            }
+            GicDistributor => assert_eq!(device.length, 0x1_0000),
+            Console => continue,
         }
-        matches!(d.emu_type, GicDistributor | GicRedistributor)
-    });
-    match vm.interrupt_mode() {
-        VMInterruptMode::NoIrq => assert_eq!((controllers.count(), count), (0, 0)),
-        VMInterruptMode::Emulated => assert_eq!(controllers.count(), 2),
-        VMInterruptMode::Passthrough => panic!("not offered"),
+        controllers.push(device.emu_type);
+    }
+    controllers.sort_by_key(|kind| *kind as u8);
+    match (vm.interrupt_mode(), config.arch) {
+        (VMInterruptMode::NoIrq, _) => assert_eq!((controllers.len(), count), (0, 0)),
+        (VMInterruptMode::Emulated, Arch::Aarch64) => {
+            assert_eq!(controllers, [GicDistributor, GicRedistributor]);
+        }
+        (VMInterruptMode::Emulated, _) => assert_eq!(controllers, [Plic]),
+        (VMInterruptMode::Passthrough, _) => panic!("not offered"),
     }
     if vm.image_config().entry_fixed {
         let entry = vm.bsp_entry().as_usize();
@@ -198,7 +253,7 @@ fn sound(config: &AxVMCrateConfig) {
 /// Printing and parsing gives the same description, without warnings.
 fn round_trip(config: &AxVMCrateConfig) {
     let text = cli::to_toml(config);
-    let again = match parse(&text, Arch::Aarch64) {
+    let again = match parse(&text, config.arch) {
         Ok(again) => again,
         Err(errors) => panic!("{}\n{text}", errors.0[0].line("", &text)),
     };
@@ -209,8 +264,8 @@ fn round_trip(config: &AxVMCrateConfig) {
     assert_eq!(cli::to_toml(&again), text);
 }
 
-fn errors(text: &str) -> Option<Diagnostics> {
-    match parse(text, Arch::Aarch64) {
+fn errors(arch: Arch, text: &str) -> Option<Diagnostics> {
+    match parse(text, arch) {
         Ok(config) => {
             assert!(
                 config
@@ -237,8 +292,8 @@ fn errors(text: &str) -> Option<Diagnostics> {
 
 #[test]
 fn good_files_pass() {
-    for text in good() {
-        assert_eq!(errors(text), None, "{text}");
+    for (arch, text) in good() {
+        assert_eq!(errors(*arch, text), None, "{text}");
     }
 }
 
@@ -345,11 +400,11 @@ proptest! {
     #[test]
     fn single_tokens(file: prop::sample::Index, token: prop::sample::Index, new in replacement()) {
         let good = good();
-        let text = file.get(good);
+        let (arch, text) = file.get(good);
         let tokens = tokens(text);
         let token = token.get(&tokens).clone();
         let mutated = format!("{}{new}{}", &text[..token.start], &text[token.end..]);
-        if let Some(errors) = errors(&mutated) {
+        if let Some(errors) = errors(*arch, &mutated) {
             let token = token.start..token.start + new.len();
             prop_assert!(
                 points_at(&errors, &token) || said_elsewhere(&mutated, &errors, &token),
@@ -379,24 +434,25 @@ proptest! {
 
     #[test]
     fn any_text(text in "\\PC{0,400}") {
-        errors(&text);
+        errors(Arch::Aarch64, &text);
     }
 
     #[test]
     fn toml_like(text in "(\\[?(base|kernel|devices)\\]?\n|[a-z_]{1,8} ?= ?([0-9x_]{1,9}|\"[a-z/]{0,5}\"|\\[.{0,20}\\])\n){0,20}") {
-        errors(&text);
+        errors(Arch::Riscv64, &text);
     }
 
     #[test]
     fn mutated_bytes(file: prop::sample::Index, changes in prop::collection::vec((any::<prop::sample::Index>(), 0u8..128), 1..8)) {
         let good = good();
-        let mut bytes = file.get(good).clone().into_bytes();
+        let (arch, text) = file.get(good);
+        let mut bytes = text.clone().into_bytes();
         for (at, byte) in changes {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
         if let Ok(text) = String::from_utf8(bytes) {
-            errors(&text);
+            errors(*arch, &text);
         }
     }
 
@@ -404,9 +460,10 @@ proptest! {
     #[test]
     fn shuffled_lines(file: prop::sample::Index, lines in prop::collection::vec(any::<prop::sample::Index>(), 0..40)) {
         let good = good();
-        let all: Vec<&str> = file.get(good).lines().collect();
+        let (arch, text) = file.get(good);
+        let all: Vec<&str> = text.lines().collect();
         let text: Vec<&str> = lines.iter().map(|line| *line.get(&all)).collect();
-        errors(&text.join("\n"));
+        errors(*arch, &text.join("\n"));
     }
 }
 
@@ -421,16 +478,22 @@ fn little_stack_is_enough() {
 fn deep_nesting() {
     for open in ["[", "{a=", "a.", "[[", "[}", "{a=]", "[\"]\",", "[#]\n"] {
         let text = format!("x = {}", open.repeat(10_000));
-        assert!(errors(&text).is_some());
+        assert!(errors(Arch::Aarch64, &text).is_some());
         let text = format!("{}b = 1", open.repeat(10_000));
-        assert!(errors(&text).is_some());
+        assert!(errors(Arch::Aarch64, &text).is_some());
     }
     // Dots and brackets multiply.
     let level = format!("{{{}a = ", "a.".repeat(70));
-    assert!(errors(&format!("x = {}1{}", level.repeat(7), "}".repeat(7))).is_some());
+    assert!(
+        errors(
+            Arch::Aarch64,
+            &format!("x = {}1{}", level.repeat(7), "}".repeat(7))
+        )
+        .is_some()
+    );
     // Not a single error message for each byte.
     let text = format!("[base]\n{}", "x=1\n".repeat(10_000));
-    assert!(errors(&text).unwrap().0.len() <= 100);
+    assert!(errors(Arch::Aarch64, &text).unwrap().0.len() <= 100);
 }
 
 /// The pages in `docs/` are what the tables say.

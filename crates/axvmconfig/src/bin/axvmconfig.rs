@@ -19,9 +19,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 #[derive(Parser)]
 #[command(version)]
 struct Args {
-    /// The architecture the descriptions are for.
-    #[arg(long, global = true, value_enum, default_value_t = ArchArg::Aarch64)]
-    arch: ArchArg,
+    /// The architecture the descriptions are for. Default: the one that a file's folder is called
+    /// after, as under configs/vms; else aarch64.
+    #[arg(long, global = true, value_enum)]
+    arch: Option<ArchArg>,
     #[command(subcommand)]
     command: Command,
 }
@@ -29,12 +30,14 @@ struct Args {
 #[derive(Clone, Copy, ValueEnum)]
 enum ArchArg {
     Aarch64,
+    Riscv64,
 }
 
 impl From<ArchArg> for Arch {
     fn from(arch: ArchArg) -> Self {
         match arch {
             ArchArg::Aarch64 => Self::Aarch64,
+            ArchArg::Riscv64 => Self::Riscv64,
         }
     }
 }
@@ -135,7 +138,7 @@ fn main() -> ExitCode {
 
 /// Whether all is well.
 fn run(args: Args) -> Result<bool, Failure> {
-    let arch = args.arch.into();
+    let arch = args.arch.map(Arch::from);
     match args.command {
         Command::Check {
             files,
@@ -149,7 +152,7 @@ fn run(args: Args) -> Result<bool, Failure> {
                 session.board(&board)?;
             }
             if together {
-                session.together();
+                session.together()?;
             }
             if images {
                 session.images();
@@ -177,6 +180,8 @@ fn run(args: Args) -> Result<bool, Failure> {
                 GuestArg::Linux => cli::Guest::Linux,
                 GuestArg::Baremetal => cli::Guest::Baremetal,
             };
+            let folder = out.as_deref().and_then(folder_arch);
+            let arch = arch.or(folder).unwrap_or(DEFAULT_ARCH);
             let text = cli::template(arch, guest, id, &name);
             parse(&text, arch).map_err(|all| {
                 let first = all.0.first().map(|d| d.sentence(&text).to_string());
@@ -197,7 +202,7 @@ fn run(args: Args) -> Result<bool, Failure> {
     }
 }
 
-fn explain(what: &str, arch: Arch) -> Result<bool, Failure> {
+fn explain(what: &str, arch: Option<Arch>) -> Result<bool, Failure> {
     let named = |code: &&Code| code.to_string().eq_ignore_ascii_case(what);
     if let Some(code) = Code::ALL.iter().find(named) {
         write(None, cli::explain_code(*code).as_bytes())?;
@@ -215,13 +220,13 @@ fn bundle(
     files: &[PathBuf],
     out: &Path,
     board: Option<&Path>,
-    arch: Arch,
+    arch: Option<Arch>,
 ) -> Result<bool, Failure> {
     let mut session = Session::read(files, arch)?;
     if let Some(board) = board {
         session.board(board)?;
     }
-    session.together();
+    session.together()?;
     let images = session.images();
     session.report(false);
     if !session.good() {
@@ -266,12 +271,24 @@ fn expand(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Failure> {
     Ok(out)
 }
 
+/// What a description is for if nothing says otherwise.
+const DEFAULT_ARCH: Arch = Arch::Aarch64;
+
+/// The architecture that the folder of `file` is called after.
+fn folder_arch(file: &Path) -> Option<Arch> {
+    let file = std::path::absolute(file).ok()?;
+    let folder = file.parent()?.file_name()?;
+    let mut all = Arch::ALL.iter().copied();
+    all.find(|arch| folder == arch.name())
+}
+
 /// A description and what there is to say about it.
 struct File {
     path: PathBuf,
     text: String,
     config: Option<AxVMCrateConfig>,
     diagnostics: Vec<Diagnostic>,
+    arch: Arch,
 }
 
 /// All descriptions of a call.
@@ -280,10 +297,11 @@ struct Session {
 }
 
 impl Session {
-    fn read(paths: &[PathBuf], arch: Arch) -> Result<Self, Failure> {
+    fn read(paths: &[PathBuf], arch: Option<Arch>) -> Result<Self, Failure> {
         let read = |path: &PathBuf| {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| format!("{}: {error}", path.display()))?;
+            let arch = arch.or_else(|| folder_arch(path)).unwrap_or(DEFAULT_ARCH);
             let (config, diagnostics) = match parse(&text, arch) {
                 Ok(config) => {
                     let warnings = config.warnings.clone();
@@ -296,6 +314,7 @@ impl Session {
                 text,
                 config,
                 diagnostics,
+                arch,
             })
         };
         let files = paths.iter().map(read).collect::<Result<_, Failure>>()?;
@@ -304,6 +323,7 @@ impl Session {
 
     /// The checks against a board; its devices take the place of their names.
     fn board(&mut self, path: &Path) -> Result<(), Failure> {
+        self.one_arch()?;
         let said = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
         let blob = if path.extension().is_some_and(|e| e == "dts") {
             let mut dtc = std::process::Command::new("dtc");
@@ -334,7 +354,8 @@ impl Session {
     }
 
     /// The checks between VMs.
-    fn together(&mut self) {
+    fn together(&mut self) -> Result<(), Failure> {
+        self.one_arch()?;
         let good = self.files.iter().enumerate();
         let good: Vec<_> = good
             .filter_map(|(n, f)| Some((n, f.config.as_ref()?)))
@@ -349,6 +370,21 @@ impl Session {
                 file.diagnostics.push(diagnostic);
             }
         }
+        Ok(())
+    }
+
+    /// A machine has one architecture.
+    fn one_arch(&self) -> Result<(), Failure> {
+        for pair in self.files.windows(2) {
+            if let [a, b] = pair
+                && a.arch != b.arch
+            {
+                let said = |file: &File| format!("{} ({})", file.path.display(), file.arch.name());
+                let (a, b) = (said(a), said(b));
+                return Err(format!("{a} and {b} are for different architectures"));
+            }
+        }
+        Ok(())
     }
 
     /// Reads the images of the good descriptions, and checks that they fit.

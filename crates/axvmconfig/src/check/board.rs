@@ -5,9 +5,9 @@ use alloc::{string::String, vec::Vec};
 use core::ops::Range;
 
 use crate::{
-    At, AxVMCrateConfig, Code, Data, Diagnostic, Diagnostics, PassThrough, PassThroughDeviceConfig,
-    PassThroughTarget, Span, VmMemMappingType,
-    layout::{PAGE, SPI_COUNT, inside, meet},
+    Arch, At, AxVMCrateConfig, Code, Data, Diagnostic, Diagnostics, PassThrough,
+    PassThroughDeviceConfig, PassThroughTarget, Span, VmMemMappingType,
+    layout::{Layout, PAGE, inside, line, meet},
 };
 
 /// Facts about a machine. Ranges are host physical addresses.
@@ -19,7 +19,7 @@ pub struct BoardFacts<'a> {
     pub reserved: &'a [Range<usize>],
     /// What the hypervisor owns: its image, the bundle, its devices' registers.
     pub hypervisor: &'a [Range<usize>],
-    /// Shared peripheral interrupts (INTID - 32) the hypervisor uses.
+    /// Interrupt lines the hypervisor uses (aarch64: INTID - 32; riscv64: sources of the PLIC).
     pub hypervisor_spis: &'a [u32],
     /// Physical CPUs, numbered from 0.
     pub cpus: usize,
@@ -40,7 +40,7 @@ pub struct BoardDevice {
     pub alias: Option<String>,
     /// Its registers, as the device tree has them (not rounded to pages).
     pub registers: Vec<Range<usize>>,
-    /// Its shared peripheral interrupts (INTID - 32).
+    /// Its interrupt lines (aarch64: INTID - 32; riscv64: sources of the PLIC).
     pub spis: Vec<u32>,
     /// It accesses memory on its own.
     pub dma: bool,
@@ -138,7 +138,7 @@ pub fn check_board(config: &AxVMCrateConfig, board: &BoardFacts<'_>) -> Diagnost
     memory(config, board, &mut out);
     for device in &config.devices.passthrough_devices {
         if let PassThroughTarget::Address(passed) = &device.value.target {
-            self::device(passed, device.span, board, &mut out);
+            self::device((config.arch, passed), device.span, board, &mut out);
         }
     }
     for device in &config.devices.emu_devices {
@@ -146,7 +146,7 @@ pub fn check_board(config: &AxVMCrateConfig, board: &BoardFacts<'_>) -> Diagnost
         width(range, device.span, board, &mut out);
     }
     for spi in &config.devices.passthrough_spis {
-        interrupt(spi.value, spi.span, board, &mut out);
+        interrupt((config.arch, spi.value), spi.span, board, &mut out);
     }
     // Once more, now that paths have become addresses and interrupts.
     super::check_alone(config, super::Sound::ALL, &mut |d| out.push(d));
@@ -198,24 +198,26 @@ fn memory(config: &AxVMCrateConfig, board: &BoardFacts<'_>, out: &mut Diagnostic
 }
 
 /// A physical interrupt must exist and be free.
-fn interrupt(irq: u32, span: Span, board: &BoardFacts<'_>, out: &mut Diagnostics) {
-    let code = if irq >= SPI_COUNT {
+fn interrupt(irq: (Arch, u32), span: Span, board: &BoardFacts<'_>, out: &mut Diagnostics) {
+    let (arch, irq) = irq;
+    let code = if !Layout::of(arch).lines.contains(&irq) {
         Code::BadIrq
     } else if board.hypervisor_spis.contains(&irq) {
         Code::IrqOwned
     } else {
         return;
     };
-    out.push(Diagnostic::new(code, span).with(Data::Spi(irq)));
+    out.push(Diagnostic::new(code, span).with(line(arch, irq)));
 }
 
 /// A range of registers that is passed through.
 fn device(
-    passed: &PassThroughDeviceConfig,
+    passed: (Arch, &PassThroughDeviceConfig),
     span: Span,
     board: &BoardFacts<'_>,
     out: &mut Diagnostics,
 ) {
+    let (arch, passed) = passed;
     let range = (passed.base_hpa, passed.length);
     let data = Data::Range(range.0, range.1);
     let mut say = |code| out.push(Diagnostic::new(code, span).with(data));
@@ -253,7 +255,7 @@ fn device(
         say(Code::NoSuchDevice);
     }
     if let Some(irq) = passed.irq_id {
-        interrupt(irq, span, board, out);
+        interrupt((arch, irq), span, board, out);
     }
     width((passed.base_gpa, passed.length), span, board, out);
 }

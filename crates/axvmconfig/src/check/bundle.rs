@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use crate::{
-    AxVMCrateConfig, Code, Data, Diagnostic, PassThroughTarget, VmMemMappingType, layout::meet,
+    AxVMCrateConfig, Code, Data, Diagnostic, PassThroughTarget, VmMemMappingType,
+    layout::{line, meet},
 };
 
 /// The checks between VMs that run together. Each diagnostic belongs to the file with the index
@@ -24,6 +25,7 @@ pub fn check_bundle(configs: &[&AxVMCrateConfig]) -> Vec<(usize, Diagnostic)> {
 }
 
 fn pair(config: &AxVMCrateConfig, earlier: &AxVMCrateConfig, say: &mut dyn FnMut(Diagnostic)) {
+    let arch = config.arch;
     let (base, other) = (&config.base, &earlier.base);
     if base.id == other.id {
         say(Diagnostic::new(Code::VmIdTwice, base.id.span));
@@ -56,7 +58,7 @@ fn pair(config: &AxVMCrateConfig, earlier: &AxVMCrateConfig, say: &mut dyn FnMut
                         say(shared.with(Data::Ranges(ranges.0, ranges.1)));
                     } else if let Some(irq) = a.irq_id.filter(|irq| b.irq_id == Some(*irq)) {
                         let shared = Diagnostic::new(Code::IrqShared, device.span);
-                        say(shared.with(Data::Spi(irq)));
+                        say(shared.with(line(arch, irq)));
                     }
                 }
                 (PassThroughTarget::Path(a), PassThroughTarget::Path(b)) if a == b => {

@@ -3,7 +3,7 @@
 use super::{Sink, in_memory};
 use crate::{
     At, AxVMCrateConfig, Code, Data, Diagnostic, Diagnostics, MemFlags, VMKernelConfig,
-    layout::meet,
+    layout::{Layout, meet},
 };
 
 /// How much memory each image takes once it is loaded, in bytes; `None`: not known, or there is
@@ -35,11 +35,12 @@ fn loads(kernel: &VMKernelConfig, sizes: ImageSizes) -> [Option<(At<usize>, usiz
 }
 
 /// What the addresses alone tell. `memory`: all memory regions are known.
-pub(super) fn addresses(kernel: &VMKernelConfig, memory: bool, say: &mut Sink<'_>) {
+pub(super) fn addresses(config: &AxVMCrateConfig, memory: bool, say: &mut Sink<'_>) {
+    let kernel = &config.kernel;
     if let Some(entry) = kernel.entry_point {
-        // A64 instructions are 4-byte aligned.
-        if !entry.value.is_multiple_of(4) {
-            say(Diagnostic::new(Code::LoadMisaligned, entry.span).with(Data::Number(4)));
+        let align = Layout::of(config.arch).code_align;
+        if !entry.value.is_multiple_of(align) {
+            say(Diagnostic::new(Code::LoadMisaligned, entry.span).with(Data::Number(align)));
         }
         let rights = MemFlags::READ | MemFlags::EXECUTE;
         if memory && !in_memory(kernel, (entry.value, 4), rights) {

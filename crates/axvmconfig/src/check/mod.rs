@@ -12,9 +12,9 @@ pub use bundle::check_bundle;
 pub use images::{ImageSizes, check_images};
 
 use crate::{
-    At, AxVMCrateConfig, Code, Data, Diagnostic, EmulatedDeviceType, MemFlags, PassThroughTarget,
-    VMBaseConfig, VMDevicesConfig, VMInterruptMode, VMKernelConfig,
-    layout::{GPA_END, PAGE, inside, meet},
+    Arch, At, AxVMCrateConfig, Code, Data, Diagnostic, MemFlags, PassThroughTarget, VMBaseConfig,
+    VMDevicesConfig, VMInterruptMode, VMKernelConfig,
+    layout::{GPA_END, Layout, PAGE, inside, line, meet},
 };
 
 /// Which parts could be read without an error: a check that depends on others isn't made.
@@ -40,10 +40,10 @@ type Sink<'a> = dyn FnMut(Diagnostic) + 'a;
 /// Everything that can be known from the file alone.
 pub(crate) fn check_alone(config: &AxVMCrateConfig, sound: Sound, say: &mut Sink<'_>) {
     if sound.cpus {
-        cpus(&config.base, say);
+        cpus(config.arch, &config.base, say);
     }
-    let ranges = devices(&config.devices, say);
-    interrupts(&config.devices, say);
+    let ranges = devices(config.arch, &config.devices, say);
+    interrupts(config.arch, &config.devices, say);
     let regions = regions(&config.kernel, say);
     if sound.devices {
         for region in &regions {
@@ -56,13 +56,13 @@ pub(crate) fn check_alone(config: &AxVMCrateConfig, sound: Sound, say: &mut Sink
             }
         }
     }
-    images::addresses(&config.kernel, sound.memory, say);
+    images::addresses(config, sound.memory, say);
 }
 
 /// A range (start, size) and its place in the file.
 type Extent = At<(usize, usize)>;
 
-fn cpus(base: &VMBaseConfig, say: &mut Sink<'_>) {
+fn cpus(arch: Arch, base: &VMBaseConfig, say: &mut Sink<'_>) {
     let count = base.cpu_num.value;
     let mut length = |list: &Option<At<Vec<At<usize>>>>, code| {
         if let Some(list) = list
@@ -80,8 +80,11 @@ fn cpus(base: &VMBaseConfig, say: &mut Sink<'_>) {
         if let Some(first) = ids.iter().take(n).find(|earlier| *earlier == id) {
             say(Diagnostic::new(Code::CpuIdTwice, id.span).and(first.span));
         }
-        if !is_affinity(id.value) {
-            let form = "Aff3 in bits 32 to 39, Aff2, Aff1, and an Aff0 of at most 15";
+        if id.value & !Layout::of(arch).cpu_id_bits != 0 {
+            let form = match arch {
+                Arch::Aarch64 => "Aff3 in bits 32 to 39, Aff2, Aff1, and an Aff0 of at most 15",
+                Arch::Riscv64 => "a hart id of at most 32 bits",
+            };
             say(Diagnostic::new(Code::BadAffinity, id.span).with(Data::Want(form)));
         }
     }
@@ -92,21 +95,18 @@ fn cpus(base: &VMBaseConfig, say: &mut Sink<'_>) {
     }
 }
 
-/// Whether this is an affinity as MPIDR_EL1 holds it (Arm ARM DDI 0487, D24.2.115): Aff3 in
-/// [39:32], Aff2 to Aff0 in [23:0]. Aff0 is at most 15, so that each vCPU can be the target of an
-/// SGI without range selectors (ICC_SGI1R_EL1).
-fn is_affinity(value: usize) -> bool {
-    value & !0xff_00ff_ff0f == 0
-}
-
-/// Where devices are in the guest: emulated ones, and physical ones whose address is known.
+/// Where devices are in the guest: emulated ones, and physical ones whose address is known. Whole
+/// pages: less than a page is neither memory nor another device's.
 pub(crate) fn device_ranges(devices: &VMDevicesConfig) -> Vec<(usize, usize)> {
     extents(devices).into_iter().map(|at| at.value).collect()
 }
 
 fn extents(devices: &VMDevicesConfig) -> Vec<Extent> {
     let emulated = devices.emu_devices.iter();
-    let emulated = emulated.map(|d| At::new((d.value.base_gpa, d.value.length), d.span));
+    let emulated = emulated.map(|d| {
+        let length = d.value.length.checked_next_multiple_of(PAGE);
+        At::new((d.value.base_gpa, length.unwrap_or(d.value.length)), d.span)
+    });
     let passed = devices.passthrough_devices.iter();
     let passed = passed.filter_map(|d| match &d.value.target {
         PassThroughTarget::Address(device) => {
@@ -117,13 +117,10 @@ fn extents(devices: &VMDevicesConfig) -> Vec<Extent> {
     emulated.chain(passed).collect()
 }
 
-fn devices(devices: &VMDevicesConfig, say: &mut Sink<'_>) -> Vec<Extent> {
+fn devices(arch: Arch, devices: &VMDevicesConfig, say: &mut Sink<'_>) -> Vec<Extent> {
     for (n, device) in devices.emu_devices.iter().enumerate() {
         let kind = device.value.emu_type;
-        let controller = matches!(
-            kind,
-            EmulatedDeviceType::GicDistributor | EmulatedDeviceType::GicRedistributor
-        );
+        let controller = kind.is_controller();
         let same = |other: &&At<_>| {
             let other: &crate::EmulatedDeviceConfig = &other.value;
             other.emu_type == kind
@@ -136,8 +133,7 @@ fn devices(devices: &VMDevicesConfig, say: &mut Sink<'_>) -> Vec<Extent> {
             let at = Diagnostic::new(Code::ControllerWithoutIrqs, device.span);
             say(at.and(devices.interrupt_mode.span));
         }
-        // IHI 0069, 12.8 and 12.10: distributor and redistributor frames are 64 KiB aligned.
-        let align = if controller { 64 << 10 } else { PAGE };
+        let align = Layout::of(arch).registers(kind).map_or(PAGE, |r| r.align);
         if !device.value.base_gpa.is_multiple_of(align) {
             let at = Diagnostic::new(Code::DeviceMisaligned, device.span);
             say(at.with(Data::Number(align)));
@@ -201,7 +197,7 @@ fn range(range: Extent, say: &mut Sink<'_>) -> bool {
     false
 }
 
-fn interrupts(devices: &VMDevicesConfig, say: &mut Sink<'_>) {
+fn interrupts(arch: Arch, devices: &VMDevicesConfig, say: &mut Sink<'_>) {
     let emulated = devices.emu_devices.iter();
     let emulated = emulated.filter_map(|d| Some(At::new(d.value.irq_id?, d.span)));
     let passed = devices.passthrough_devices.iter();
@@ -217,7 +213,7 @@ fn interrupts(devices: &VMDevicesConfig, say: &mut Sink<'_>) {
             say(at.and(devices.interrupt_mode.span));
         }
         if let Some(first) = seen.iter().find(|earlier| earlier.value == irq.value) {
-            let number = Data::Spi(irq.value);
+            let number = line(arch, irq.value);
             say(Diagnostic::new(Code::IrqTwice, irq.span)
                 .with(number)
                 .and(first.span));

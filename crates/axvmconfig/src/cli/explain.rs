@@ -7,7 +7,9 @@ use super::{
     help::help,
     print::{map_type, mode, rights, size},
 };
-use crate::{AxVMConfig, AxVMCrateConfig, Code, EmulatedDeviceType, PassThroughTarget, VMType};
+use crate::{
+    Arch, AxVMConfig, AxVMCrateConfig, Code, EmulatedDeviceType, PassThroughTarget, VMType,
+};
 
 /// A VM as a table: who it is, its CPUs, and its address space in ascending order.
 pub fn memory_map(config: &AxVMCrateConfig) -> String {
@@ -26,9 +28,13 @@ pub fn memory_map(config: &AxVMCrateConfig) -> String {
         mode(config.devices.interrupt_mode.value)
     );
     let vm = AxVMConfig::from(config.clone());
-    for (vcpu, mask, affinity) in vm.get_vcpu_affinities_pcpu_ids() {
+    let id_name = match config.arch {
+        Arch::Aarch64 => "affinity",
+        Arch::Riscv64 => "hart id",
+    };
+    for (vcpu, mask, id) in vm.get_vcpu_affinities_pcpu_ids() {
         let cpus = mask.map_or("any CPU".into(), |mask| format!("CPUs of mask {mask:#x}"));
-        let _ = writeln!(out, "  vCPU {vcpu}: affinity {affinity:#x}, runs on {cpus}");
+        let _ = writeln!(out, "  vCPU {vcpu}: {id_name} {id:#x}, runs on {cpus}");
     }
     let mut rows = rows(config);
     rows.sort();
@@ -53,8 +59,11 @@ pub fn memory_map(config: &AxVMCrateConfig) -> String {
 }
 
 fn rows(config: &AxVMCrateConfig) -> Vec<(usize, usize, String)> {
-    let irq =
-        |spi: Option<u32>| spi.map_or(String::new(), |n| format!(", SPI {n} (INTID {})", n + 32));
+    let irq = |line: Option<u32>| match (line, config.arch) {
+        (None, _) => String::new(),
+        (Some(n), Arch::Aarch64) => format!(", SPI {n} (INTID {})", n + 32),
+        (Some(n), Arch::Riscv64) => format!(", PLIC source {n}"),
+    };
     let mut rows = Vec::new();
     for region in &config.kernel.memory_regions {
         let region = region.value;
@@ -70,6 +79,8 @@ fn rows(config: &AxVMCrateConfig) -> Vec<(usize, usize, String)> {
         let kind = match device.emu_type {
             EmulatedDeviceType::GicDistributor => "GICv3 distributor",
             EmulatedDeviceType::GicRedistributor => "GICv3 redistributors",
+            EmulatedDeviceType::Plic => "PLIC",
+            EmulatedDeviceType::Console if config.arch == Arch::Riscv64 => "16550 console",
             EmulatedDeviceType::Console => "PL011 console",
         };
         let what = format!("{}: {kind}{}", device.name, irq(device.irq_id));

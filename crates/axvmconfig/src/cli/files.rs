@@ -100,8 +100,9 @@ fn kernel_size(data: &[u8]) -> Option<usize> {
         let last = data.last_chunk::<4>()?;
         return usize::try_from(u32::from_le_bytes(*last)).ok();
     }
-    // Linux, Documentation/arch/arm64/booting.rst: "ARM\x64" at 56, image_size at 16.
-    if data.get(56..60) == Some(b"ARM\x64") {
+    // Linux, Documentation/arch/arm64/booting.rst and riscv/boot-image-header.rst: a mark at 56,
+    // image_size at 16.
+    if let Some(b"ARM\x64" | b"RSC\x05") = data.get(56..60) {
         return le(16).filter(|size| *size > 0).or(Some(data.len()));
     }
     Some(data.len())

@@ -97,8 +97,8 @@ helps! {
     NoDummy: "a device that does nothing hides a guest's mistakes.",
         "Remove the device: accesses where nothing is end in an abort the guest can see.",
         "emu_devices = [[\"dummy\", 0x0a00_0000, 0x1000, 0, 0, []]]" => "emu_devices = []";
-    OtherArch: "a PLIC is RISC-V's interrupt controller.",
-        "Remove the device; on aarch64 the GICv3 is there without a word.",
+    OtherArch: "a GIC is aarch64's interrupt controller, a PLIC is riscv64's.",
+        "Remove the device: the right controller is there without a word. Or is the file for another architecture? `--arch` says which.",
         "emu_devices = [[\"plic\", 0x0c00_0000, 0x1000, 0, 0x30, []]]" => "emu_devices = []";
     NoFileSystem: "the hypervisor reads no file systems: images come in the boot bundle.",
         "Write \"memory\" or leave the key out, and let `kernel_path` name a file beside this one.",
@@ -128,7 +128,7 @@ helps! {
     CpuCount: "a VM has 1 to 8 vCPUs.",
         "Choose a number from 1 to 8.",
         "cpu_num = 0" => "cpu_num = 1";
-    CpuIdsLength: "element n is what the guest on vCPU n reads in MPIDR_EL1.",
+    CpuIdsLength: "element n is the id by which the guest knows vCPU n: the affinity in MPIDR_EL1, or the hart id.",
         "Write as many elements as `cpu_num` says.",
         "cpu_num = 2\nphys_cpu_ids = [0]" => "cpu_num = 2\nphys_cpu_ids = [0, 1]";
     CpuSetsLength: "element n says on which physical CPUs vCPU n may run.",
@@ -140,7 +140,7 @@ helps! {
     EmptyMask: "a mask is a set of physical CPUs: bit n is CPU n.",
         "Set at least one bit; leave `phys_cpu_sets` out to allow all CPUs.",
         "phys_cpu_sets = [0]" => "phys_cpu_sets = [1]";
-    BadAffinity: "the value is read in MPIDR_EL1: Aff0 in bits 0 to 7 (at most 15, or interrupts between CPUs could not reach it), Aff1 in 8 to 15, Aff2 in 16 to 23, Aff3 in 32 to 39.",
+    BadAffinity: "on riscv64 the value is a hart id of at most 32 bits. On aarch64 it is read in MPIDR_EL1: Aff0 in bits 0 to 7 (at most 15, or interrupts between CPUs could not reach it), Aff1 in 8 to 15, Aff2 in 16 to 23, Aff3 in 32 to 39.",
         "Use 0, 1, 2..., or 0x000, 0x100, 0x200...",
         "phys_cpu_ids = [16]" => "phys_cpu_ids = [0x100]";
     Overflow: "guest addresses have at most 48 bits.",
@@ -160,7 +160,7 @@ helps! {
     NoMemory: "a guest needs memory to run in.",
         "Add a region, for example `memory_regions = [{ size = \"64MiB\" }]`.",
         "memory_regions = []" => "memory_regions = [{ size = \"64MiB\" }]";
-    EntryOutside: "the first instruction would end in an abort.",
+    EntryOutside: "the first instruction would end in a fault.",
         "Point into a region whose flags have `x`, or leave the key out.",
         "entry_point = 0x8000_0000\nmemory_regions = [{ gpa = 0x4000_0000, size = \"64MiB\" }]"
             => "entry_point = 0x4000_0000\nmemory_regions = [{ gpa = 0x4000_0000, size = \"64MiB\" }]";
@@ -168,14 +168,14 @@ helps! {
         "Choose an address inside a memory region, or leave the key out.",
         "kernel_load_addr = 0x20_0000\nmemory_regions = [{ gpa = 0x4000_0000, size = \"64MiB\" }]"
             => "kernel_load_addr = 0x4020_0000\nmemory_regions = [{ gpa = 0x4000_0000, size = \"64MiB\" }]";
-    LoadMisaligned: "instructions are aligned to 4 bytes, device trees to 8.",
+    LoadMisaligned: "instructions are aligned to 4 bytes (on riscv64 to 2), device trees to 8.",
         "Use a multiple of the number named above, or leave the key out.",
         "dtb_load_addr = 0x4400_0004" => "dtb_load_addr = 0x4400_0000";
     NotReadable: "memory that may be written or executed but not read is of no use to a guest.",
         "Add `r` (or 1).",
         "flags = \"wx\"" => "flags = \"rwx\"";
     RegionOverDevice: "an address can't be memory and a device's register.",
-        "Move one of them; on aarch64 devices lie below 0x4000_0000, memory from there on.",
+        "Move one of them; devices lie below, memory from 0x4000_0000 on (riscv64: 0x8000_0000).",
         "memory_regions = [{ gpa = 0x0900_0000, size = \"64MiB\" }]"
             => "memory_regions = [{ gpa = 0x4000_0000, size = \"64MiB\" }]";
     NeedsAddress: "guest and host address are the same there, so it can't be left to chance.",
@@ -196,15 +196,15 @@ helps! {
         "Give the VM more memory, or load the image elsewhere.",
         "" => "";
     DevicesOverlap: "an address can't be a register of two devices.",
-        "Move one of them; the default devices are at 0x0800_0000 (GICD), 0x080a_0000 (GICR) and 0x0900_0000 (console).",
+        "Move one of them; the default devices are at 0x0800_0000 (GICD), 0x080a_0000 (GICR) and 0x0900_0000 (console), on riscv64 at 0x0c00_0000 (PLIC) and 0x1000_0000 (console).",
         "emu_devices = [{ type = \"console\", base_gpa = 0x0800_0000 }]"
             => "emu_devices = [{ type = \"console\", base_gpa = 0x0900_0000 }]";
     IrqTwice: "the guest could not tell who interrupts it.",
         "Give each device an interrupt of its own.",
         "emu_devices = [\n  { type = \"console\", irq_id = 1 },\n  { type = \"console\", base_gpa = 0x0901_0000, irq_id = 1 },\n]"
             => "emu_devices = [\n  { type = \"console\", irq_id = 1 },\n  { type = \"console\", base_gpa = 0x0901_0000, irq_id = 2 },\n]";
-    BadIrq: "devices use shared peripheral interrupts, counted from 0 to 987 as in device trees: INTID minus 32.",
-        "Write INTID - 32; 0 means none, \"spi0\" is number 0.",
+    BadIrq: "on aarch64 devices use shared peripheral interrupts, counted from 0 to 987 as in device trees: INTID minus 32; on riscv64 sources of the PLIC, 1 to 1023.",
+        "Write the number that the device tree has; 0 means none, on aarch64 \"spi0\" is number 0.",
         "irq_id = 1019" => "irq_id = 33";
     IrqWithoutController: "with `interrupt_mode = \"none\"` nobody delivers interrupts.",
         "Write `interrupt_mode = \"emulated\"`, or `irq_id = \"none\"`.",
@@ -218,10 +218,10 @@ helps! {
         "emu_devices = [{ type = \"gicd\" }, { type = \"gicd\", base_gpa = 0x0a00_0000 }]"
             => "emu_devices = [{ type = \"gicd\" }]";
     DeviceConfig: "the numbers would be ignored, or say something that isn't so.",
-        "Write an empty list; for redistributors also the number of vCPUs, 0x20000, 0.",
+        "Write an empty list; for redistributors also the number of vCPUs, 0x20000, 0; for a PLIC also the number of vCPUs.",
         "emu_devices = [[\"gicr\", 0x080a_0000, 0x2_0000, 0, 0x20, [4, 0x2_0000, 0]]]"
             => "emu_devices = [[\"gicr\", 0x080a_0000, 0x2_0000, 0, 0x20, [1, 0x2_0000, 0]]]";
-    DeviceMisaligned: "drivers find registers by the device's frames: 64 KiB for the interrupt controller, 4 KiB for others.",
+    DeviceMisaligned: "drivers find registers by the device's frames: 64 KiB for a GIC, 4 KiB for others.",
         "Use a multiple of the number named above.",
         "emu_devices = [{ type = \"gicd\", base_gpa = 0x0800_1000 }]"
             => "emu_devices = [{ type = \"gicd\", base_gpa = 0x0800_0000 }]";
@@ -291,7 +291,7 @@ helps! {
         "Name the device, not the bus or group it belongs to.",
         "" => "";
     IrqOwned: "the hypervisor uses this interrupt itself.",
-        "Correct the number: INTID - 32.",
+        "Correct the number: INTID - 32, on riscv64 the PLIC's source.",
         "" => "";
     FlagsCount: "AxVisor gave guests every right, whatever the flags said.",
         "If the guest needs more, add it: read 1, write 2, execute 4. Flags as text (\"rwx\") are not warned about.",
@@ -302,4 +302,8 @@ helps! {
     NoEffect: "only named devices are passed through, so nothing needs to be excluded.",
         "Remove the key.",
         "excluded_devices = [[\"/pl011@9000000\"]]" => "";
+    ContextsCount: "guests have no machine mode, so their PLIC has supervisor mode's contexts only, in the order of the vCPUs. A generated device tree says so.",
+        "Check a device tree of your own (`interrupts-extended` of the PLIC), and leave the number out.",
+        "emu_devices = [[\"plic\", 0x0c00_0000, 0x60_0000, 0, 0x30, [2]]]"
+            => "emu_devices = [[\"plic\", 0x0c00_0000, 0x60_0000, 0, 0x30, []]]";
 }

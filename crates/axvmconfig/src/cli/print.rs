@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::render::quoted;
 use crate::{
-    Arch, AxVMCrateConfig, EmulatedDeviceConfig, MemFlags, PassThrough, PassThroughTarget,
+    AxVMCrateConfig, EmulatedDeviceConfig, MemFlags, PassThrough, PassThroughTarget,
     VMDevicesConfig, VMInterruptMode, VMKernelConfig, VMType, VmMemConfig, VmMemMappingType,
     kind_name, parse,
 };
@@ -164,13 +164,13 @@ fn default_devices(config: &AxVMCrateConfig) -> Vec<crate::At<EmulatedDeviceConf
     );
     // Memory has no part in it: without it the file would not pass.
     let text = text.replace("[]", "[{ size = 4096 }]");
-    match parse(&text, Arch::Aarch64) {
+    match parse(&text, config.arch) {
         Ok(config) => config.devices.emu_devices,
         Err(_) => Vec::new(),
     }
 }
 
-fn spi(irq: Option<u32>) -> String {
+fn line(irq: Option<u32>) -> String {
     match irq {
         None => "\"none\"".into(),
         Some(0) => "\"spi0\"".into(),
@@ -185,7 +185,7 @@ fn emulated(device: &EmulatedDeviceConfig) -> String {
         kind_name(device.emu_type),
         hex(device.base_gpa),
         hex(device.length),
-        spi(device.irq_id),
+        line(device.irq_id),
     )
 }
 
@@ -209,7 +209,7 @@ fn passed(device: &PassThrough) -> String {
             hex(device.base_gpa),
             hex(device.base_hpa),
             hex(device.length),
-            spi(device.irq_id),
+            line(device.irq_id),
         ),
     };
     if device.dma_unprotected {

@@ -9,9 +9,7 @@ use super::{
 };
 use crate::{
     Arch, At, Code, Data, Diagnostic, PassThrough, PassThroughTarget, VMBaseConfig,
-    VMDevicesConfig, VMInterruptMode,
-    keys::DISABLED,
-    layout::{Layout, SPI_COUNT},
+    VMDevicesConfig, VMInterruptMode, keys::DISABLED,
 };
 
 /// The most devices of each kind.
@@ -59,14 +57,13 @@ static MODELS: Words<()> = Words {
 pub(super) fn read(
     reader: &mut Reader,
     table: &Table<'_, '_>,
-    arch: Arch,
     base: &VMBaseConfig,
 ) -> VMDevicesConfig {
     let mode = table.get("interrupt_mode");
     let mode = mode.and_then(|v| reader.choice(v, &MODES));
     let mode = mode.unwrap_or(At::new(VMInterruptMode::default(), table.span));
     let platform = Platform {
-        layout: Layout::of(arch),
+        layout: reader.layout(),
         cpus: base.cpu_num.value,
         controller: mode.value != VMInterruptMode::NoIrq,
     };
@@ -129,21 +126,27 @@ fn models(reader: &mut Reader, table: &Table<'_, '_>) {
     }
 }
 
-/// A shared peripheral interrupt: `0` and `"none"` mean none, `"spi0"` is number 0.
+/// An interrupt line: `0` and `"none"` mean none; on aarch64 `"spi0"` is number 0.
 pub(super) fn irq(reader: &mut Reader, value: &Value<'_>) -> Option<Option<u32>> {
-    let number = match value.get_ref().as_str() {
-        Some("none") => return Some(None),
-        Some(text) if text.starts_with("spi") => {
-            text.strip_prefix("spi").and_then(|n| n.parse().ok())
-        }
+    let spi = value
+        .get_ref()
+        .as_str()
+        .and_then(|text| text.strip_prefix("spi"));
+    let number = match (value.get_ref().as_str(), spi) {
+        (Some("none"), _) => return Some(None),
+        (_, Some(number)) if reader.arch == Arch::Aarch64 => number.parse().ok(),
+        (_, Some(_)) => None,
         _ => match reader.number(value)?.value {
             0 => return Some(None),
             number => u32::try_from(number).ok(),
         },
     };
-    if number.is_none_or(|n| n >= SPI_COUNT) {
-        const FORM: &str = "1 to 987 (INTID - 32), \"spi0\" to \"spi987\", 0 or \"none\"";
-        reader.wrong(Code::BadIrq, span(value), Data::Want(FORM));
+    if number.is_none_or(|n| !reader.layout().lines.contains(&n)) {
+        let form = match reader.arch {
+            Arch::Aarch64 => "1 to 987 (INTID - 32), \"spi0\" to \"spi987\", 0 or \"none\"",
+            Arch::Riscv64 => "1 to 1023 (a source of the PLIC), 0 or \"none\"",
+        };
+        reader.wrong(Code::BadIrq, span(value), Data::Want(form));
         return None;
     }
     Some(number)

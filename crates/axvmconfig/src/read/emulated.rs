@@ -8,27 +8,45 @@ use super::{
     value::{Reader, Table, Value, Words, span},
 };
 use crate::{
-    At, Code, Data, EmulatedDeviceConfig, EmulatedDeviceType as Kind, Span,
+    Arch, At, Code, Data, Diagnostic, EmulatedDeviceConfig, EmulatedDeviceType as Kind, Span,
     keys::EMULATED,
-    layout::{GICR_STRIDE, Layout},
+    layout::{GICR_STRIDE, Layout, PAGE, Registers},
 };
 
-static KINDS: Words<Kind> = Words {
-    list: "\"console\", \"gicd\" or \"gicr\"",
-    choices: &[
-        offered("console", 2, Kind::Console),
-        offered("gicd", 0x21, Kind::GicDistributor),
-        offered("gicr", 0x20, Kind::GicRedistributor),
-        // On aarch64 "the interrupt controller" by one address is the distributor.
-        offered("intc", 1, Kind::GicDistributor),
-        refused("dummy", 0, Code::NoDummy),
-        refused("ivc", 0xa, Code::NoIvc),
-        refused("its", 0x22, Code::NoIts),
-        refused("plic", 0x30, Code::OtherArch),
-        refused("virtio-blk", 0xe1, Code::NoVirtio),
-        refused("virtio-net", 0xe2, Code::NoVirtio),
-        refused("virtio-console", 0xe3, Code::NoVirtio),
-    ],
+/// An architecture's own kinds, and what nobody has.
+macro_rules! kinds {
+    ($list:literal, $($own:expr,)*) => {
+        Words {
+            list: $list,
+            choices: &[
+                offered("console", 2, Kind::Console),
+                $($own,)*
+                refused("dummy", 0, Code::NoDummy),
+                refused("ivc", 0xa, Code::NoIvc),
+                refused("its", 0x22, Code::NoIts),
+                refused("virtio-blk", 0xe1, Code::NoVirtio),
+                refused("virtio-net", 0xe2, Code::NoVirtio),
+                refused("virtio-console", 0xe3, Code::NoVirtio),
+            ],
+        }
+    };
+}
+
+static AARCH64: Words<Kind> = kinds! {
+    "\"console\", \"gicd\" or \"gicr\"",
+    offered("gicd", 0x21, Kind::GicDistributor),
+    offered("gicr", 0x20, Kind::GicRedistributor),
+    // "The interrupt controller" by one address is the distributor.
+    offered("intc", 1, Kind::GicDistributor),
+    refused("plic", 0x30, Code::OtherArch),
+};
+
+static RISCV64: Words<Kind> = kinds! {
+    "\"console\" or \"plic\"",
+    offered("plic", 0x30, Kind::Plic),
+    offered("intc", 1, Kind::Plic),
+    refused("gicd", 0x21, Code::OtherArch),
+    refused("gicr", 0x20, Code::OtherArch),
 };
 
 /// What the defaults depend on.
@@ -39,27 +57,17 @@ pub(super) struct Platform {
 }
 
 impl Platform {
-    /// Where a device is unless the file says something else: base, size.
-    fn range(&self, kind: Kind) -> (usize, usize) {
-        match kind {
-            Kind::GicDistributor => self.layout.gicd,
-            Kind::GicRedistributor => (self.layout.gicr_base, GICR_STRIDE * self.cpus),
-            Kind::Console => self.layout.console,
-        }
+    fn line(&self, kind: Kind) -> Option<u32> {
+        (kind == Kind::Console && self.controller).then_some(self.layout.console_line)
     }
 
-    fn spi(&self, kind: Kind) -> Option<u32> {
-        (kind == Kind::Console && self.controller).then_some(self.layout.console_spi)
-    }
-
-    fn default(&self, kind: Kind, span: Span) -> At<EmulatedDeviceConfig> {
-        let (base_gpa, length) = self.range(kind);
+    fn default(&self, registers: &Registers, span: Span) -> At<EmulatedDeviceConfig> {
         let device = EmulatedDeviceConfig {
-            name: kind_name(kind).into(),
-            base_gpa,
-            length,
-            irq_id: self.spi(kind),
-            emu_type: kind,
+            name: kind_name(registers.kind).into(),
+            base_gpa: registers.base,
+            length: *registers.sizes(self.cpus).end(),
+            irq_id: self.line(registers.kind),
+            emu_type: registers.kind,
             cfg_list: Vec::new(),
         };
         At::new(device, span)
@@ -67,12 +75,13 @@ impl Platform {
 }
 
 /// The word for a kind.
-pub(crate) fn kind_name(kind: Kind) -> &'static str {
-    let choice = KINDS
-        .choices
-        .iter()
-        .find(|c| matches!(c.means, Ok(k) if k == kind));
-    choice.map_or("", |choice| choice.name)
+pub(crate) const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::GicDistributor => "gicd",
+        Kind::GicRedistributor => "gicr",
+        Kind::Plic => "plic",
+        Kind::Console => "console",
+    }
 }
 
 pub(super) fn read(
@@ -94,12 +103,12 @@ pub(super) fn read(
                 }
             }
         }
-        None => devices.push(platform.default(Kind::Console, table.span)),
+        None => devices.push(platform.default(&platform.layout.console, table.span)),
     }
     if platform.controller {
-        for kind in [Kind::GicRedistributor, Kind::GicDistributor] {
-            if !devices.iter().any(|d| d.value.emu_type == kind) {
-                devices.insert(0, platform.default(kind, table.span));
+        for part in platform.layout.controllers.iter().rev() {
+            if !devices.iter().any(|d| d.value.emu_type == part.kind) {
+                devices.insert(0, platform.default(part, table.span));
             }
         }
     }
@@ -141,15 +150,20 @@ fn emulated(
         }
     };
     let [name, base, length, irq_value, kind, config] = fields;
-    let kind = kind.and_then(|v| reader.choice(v, &KINDS))?;
-    let (default_base, default_length) = platform.range(kind.value);
+    let words = match reader.arch {
+        Arch::Aarch64 => &AARCH64,
+        Arch::Riscv64 => &RISCV64,
+    };
+    let kind = kind.and_then(|v| reader.choice(v, words))?;
+    let registers = platform.layout.registers(kind.value)?;
+    let sizes = registers.sizes(platform.cpus);
     let name = match name {
         Some(value) => reader.name(value)?,
         None => at(kind_name(kind.value), here),
     };
     let base = match base {
         Some(value) => reader.number(value)?,
-        None if first(kind.value) => At::new(default_base, here),
+        None if first(kind.value) => At::new(registers.base, here),
         None => {
             reader.wrong(Code::MissingKey, here, Data::Want("base_gpa"));
             return None;
@@ -157,15 +171,21 @@ fn emulated(
     };
     let length = match length {
         Some(value) => reader.number(value)?,
-        None => At::new(default_length, here),
+        None => At::new(*sizes.end(), here),
     };
     let irq_id = match irq_value {
         Some(value) => irq(reader, value)?,
-        None if first(kind.value) => platform.spi(kind.value),
+        None if first(kind.value) => platform.line(kind.value),
         None => None,
     };
-    if length.value != default_length {
-        reader.wrong(Code::DeviceSize, length.span, Data::Number(default_length));
+    if !sizes.contains(&length.value) {
+        let want = match sizes.start() == sizes.end() {
+            true => Data::Number(*sizes.end()),
+            false => Data::Want("0x20_0000, with 0x1000 for each vCPU, to 0x400_0000"),
+        };
+        reader.wrong(Code::DeviceSize, length.span, want);
+    } else if length.value > PAGE && !length.value.is_multiple_of(PAGE) {
+        reader.wrong(Code::Misaligned, length.span, Data::Number(PAGE));
     }
     if let Some(value) = irq_value.filter(|_| irq_id.is_some() && kind.value != Kind::Console) {
         reader.wrong(Code::DeviceConfig, span(value), Data::Want("no interrupt"));
@@ -176,7 +196,7 @@ fn emulated(
     let device = EmulatedDeviceConfig {
         name: name.value,
         base_gpa: base.value,
-        length: default_length,
+        length: length.value,
         irq_id,
         emu_type: kind.value,
         cfg_list: Vec::new(),
@@ -184,17 +204,26 @@ fn emulated(
     Some(At::new(device, here))
 }
 
-/// The only numbers a device takes are those of the redistributors, and they say what is so
-/// anyway: one for each vCPU, 128 KiB apart, from vCPU 0 on.
+/// The only numbers a device takes are those of the interrupt controllers, and they say what is so
+/// anyway. Redistributors: one for each vCPU, 128 KiB apart, from vCPU 0 on. A PLIC: one context
+/// for each vCPU.
 fn device_config(reader: &mut Reader, value: &Value<'_>, kind: Kind, platform: &Platform) {
     let Some(numbers) = numbers(reader, value) else {
         return;
     };
-    let given = numbers.value.iter().map(|at| at.value);
-    let same = [platform.cpus, GICR_STRIDE, 0];
-    let fits = numbers.value.is_empty() || kind == Kind::GicRedistributor && given.eq(same);
-    if !fits {
-        const FORM: &str = "[]; for gicr also [vCPUs, 0x20000, 0]";
-        reader.wrong(Code::DeviceConfig, numbers.span, Data::Want(FORM));
+    let given: Vec<_> = numbers.value.iter().map(|at| at.value).collect();
+    let cpus = platform.cpus;
+    match (kind, given.as_slice()) {
+        (_, []) => {}
+        (Kind::GicRedistributor, given) if *given == [cpus, GICR_STRIDE, 0] => {}
+        (Kind::Plic, [contexts]) if *contexts == cpus => {}
+        // Machine mode's contexts, in between.
+        (Kind::Plic, [contexts]) if *contexts == 2 * cpus => {
+            reader.say(Diagnostic::new(Code::ContextsCount, numbers.span));
+        }
+        _ => {
+            const FORM: &str = "[]; for gicr also [vCPUs, 0x20000, 0], for plic [vCPUs]";
+            reader.wrong(Code::DeviceConfig, numbers.span, Data::Want(FORM));
+        }
     }
 }

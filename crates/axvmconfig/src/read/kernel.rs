@@ -81,10 +81,9 @@ pub(super) fn read(reader: &mut Reader, table: &Table<'_, '_>) -> VMKernelConfig
 
 fn cmdline(reader: &mut Reader, value: &Value<'_>) -> Option<At<String>> {
     let text = reader.text(value)?;
-    // COMMAND_LINE_SIZE of arm64 Linux.
-    const MAX: usize = 2047;
-    if text.value.len() > MAX || text.value.contains('\0') {
-        reader.wrong(Code::OutOfLimits, text.span, Data::Limits(0, MAX));
+    let max = reader.layout().cmdline;
+    if text.value.len() > max || text.value.contains('\0') {
+        reader.wrong(Code::OutOfLimits, text.span, Data::Limits(0, max));
         return None;
     }
     Some(text)

@@ -2,11 +2,11 @@
 
 use super::value::{Choice, NO_OLD, Reader, Table, Value, Words, span};
 use crate::{
-    Arch, At, Code, Data, Diagnostic, MemFlags, Span, VMDevicesConfig, VMKernelConfig, VmMemConfig,
+    At, Code, Data, Diagnostic, MemFlags, Span, VMDevicesConfig, VMKernelConfig, VmMemConfig,
     VmMemMappingType,
     check::device_ranges,
     keys::REGION,
-    layout::{Layout, PAGE, place},
+    layout::{PAGE, place},
 };
 
 use alloc::vec::Vec;
@@ -76,7 +76,6 @@ static RIGHTS: Words<MemFlags> = Words {
 pub(super) fn read(
     reader: &mut Reader,
     top: &Table<'_, '_>,
-    arch: Arch,
     devices: &VMDevicesConfig,
     kernel: &mut VMKernelConfig,
 ) -> bool {
@@ -94,7 +93,7 @@ pub(super) fn read(
     let regions: Vec<_> = list.iter().filter_map(|v| region(reader, v)).collect();
     let mut taken = device_ranges(devices);
     taken.extend(regions.iter().filter_map(|r| Some((r.gpa?.value, r.size))));
-    let layout = Layout::of(arch);
+    let layout = reader.layout();
     for region in regions {
         let gpa = match region.gpa {
             Some(gpa) => gpa.value,

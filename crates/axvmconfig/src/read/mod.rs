@@ -41,7 +41,7 @@ const FORMAT: usize = 1;
 /// needs no knowledge of the board. The error holds everything that is wrong with it, warnings
 /// included; the warnings of a good file are in [`AxVMCrateConfig::warnings`].
 pub fn parse(text: &str, arch: Arch) -> Result<AxVMCrateConfig, Diagnostics> {
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(arch);
     if text.len() > MAX_TEXT {
         reader.wrong(Code::TooLong, Span::default(), Data::Limits(0, MAX_TEXT));
         return Err(reader.out);
@@ -53,7 +53,7 @@ pub fn parse(text: &str, arch: Arch) -> Result<AxVMCrateConfig, Diagnostics> {
     let Ok(root) = DeTable::parse(text) else {
         return Err(syntax(text, arch));
     };
-    let mut config = walk(&mut reader, root.get_ref(), arch);
+    let mut config = walk(&mut reader, root.get_ref());
     if reader.out.has_errors() {
         return Err(reader.out);
     }
@@ -97,7 +97,7 @@ fn too_deep(text: &str) -> Option<Span> {
     None
 }
 
-fn walk(reader: &mut Reader, root: &DeTable<'_>, arch: Arch) -> AxVMCrateConfig {
+fn walk(reader: &mut Reader, root: &DeTable<'_>) -> AxVMCrateConfig {
     // What concerns the whole file is said of its first byte.
     let top = reader.root(root, ROOT, Span::default());
     if let Some(format) = top.get("format").and_then(|v| reader.number(v))
@@ -114,10 +114,10 @@ fn walk(reader: &mut Reader, root: &DeTable<'_>, arch: Arch) -> AxVMCrateConfig 
     let mut kernel = kernel::read(reader, &table);
     let images = sound(reader, &mut seen);
     let table = section(reader, &top, "devices", crate::keys::DEVICES, false);
-    let devices = devices::read(reader, &table, arch, &base);
+    let devices = devices::read(reader, &table, &base);
     let devices_sound = sound(reader, &mut seen);
     base::forms(reader, &top);
-    let memory = memory::read(reader, &top, arch, &devices, &mut kernel);
+    let memory = memory::read(reader, &top, &devices, &mut kernel);
     let sound = Sound {
         cpus,
         memory: memory && images,
@@ -125,7 +125,7 @@ fn walk(reader: &mut Reader, root: &DeTable<'_>, arch: Arch) -> AxVMCrateConfig 
     };
 
     let config = AxVMCrateConfig {
-        arch,
+        arch: reader.arch,
         base,
         kernel,
         devices,
@@ -202,8 +202,8 @@ fn others(_text: &str, _arch: Arch, _out: &mut Diagnostics) {}
 #[cfg(any(test, feature = "cli"))]
 fn others(text: &str, arch: Arch, out: &mut Diagnostics) {
     let (root, _) = DeTable::parse_recoverable(text);
-    let mut reader = Reader::default();
-    walk(&mut reader, root.get_ref(), arch);
+    let mut reader = Reader::new(arch);
+    walk(&mut reader, root.get_ref());
     let line = |span: Span| span.position(text).line;
     let broken: Vec<usize> = out.0.iter().map(|d| line(d.span)).collect();
     // With a broken header keys end up in another table: only a near name makes them wrong.

@@ -8,15 +8,17 @@ use toml::{
 };
 
 use crate::{
-    At, Code, Data, Diagnostic, Diagnostics, Severity, Span,
+    Arch, At, Code, Data, Diagnostic, Diagnostics, Severity, Span,
     keys::{Fate, Key, nearest},
+    layout::Layout,
 };
 
 pub(super) type Value<'a> = Spanned<DeValue<'a>>;
 
 /// What is wrong so far, and which forms the file's keys belong to.
-#[derive(Default)]
 pub(super) struct Reader {
+    /// What the file is for.
+    pub arch: Arch,
     pub out: Diagnostics,
     errors: usize,
     /// The place of the first key that only the classic form has.
@@ -66,6 +68,21 @@ pub(super) fn span(value: &Value<'_>) -> Span {
 }
 
 impl Reader {
+    pub fn new(arch: Arch) -> Self {
+        Self {
+            arch,
+            out: Diagnostics::default(),
+            errors: 0,
+            classic: None,
+            form08: None,
+        }
+    }
+
+    /// What is so on the file's architecture.
+    pub fn layout(&self) -> &'static Layout {
+        Layout::of(self.arch)
+    }
+
     #[cold]
     #[inline(never)]
     pub fn say(&mut self, diagnostic: Diagnostic) {
