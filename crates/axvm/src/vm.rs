@@ -8,7 +8,9 @@ use axaddrspace::{AddrSpace, GuestPhysAddr, GuestPhysRange, MappingFlags, Vmids}
 use axdevice::{Bus, BusBuilder, ConsolePort, IrqLine, IrqLines, MmioDevice, Ns16550, Pl011};
 use axerrno::{AxError, AxResult};
 use axvcpu::{ArchVm, AxArchVCpu, ConsoleModel, IrqchipRegion, IrqchipRole, VCpuSync, VmSetup};
-use axvmconfig::{AxVMConfig, EmulatedDeviceConfig, EmulatedDeviceType, VMInterruptMode};
+use axvmconfig::{
+    AxVMConfig, EmulatedDeviceConfig, EmulatedDeviceType, VMInterruptMode, VmMemMappingType,
+};
 use spin::Mutex;
 
 use crate::memory::{SharedMemory, VmMemory};
@@ -162,7 +164,11 @@ fn build_memory<H: AxVMHal, V: AxArchVCpu>(
         .map_err(|error| VmError::Arch(error.into()))?;
     let space = AddrSpace::new(V::stage2_format().map_err(VmError::Arch)?, vmid)?;
     let mut memory = VmMemory::new(space);
-    for region in config.memory_regions() {
+    // What has to be at a certain place first: the rest leaves nothing free for sure.
+    let regions = config.memory_regions().iter();
+    let (anywhere, fixed): (Vec<_>, Vec<_>) =
+        regions.partition(|region| region.map_type == VmMemMappingType::MapAlloc);
+    for region in fixed.into_iter().chain(anywhere) {
         memory.add_region(region)?;
     }
     let flags = MappingFlags::READ | MappingFlags::WRITE | MappingFlags::DEVICE;

@@ -1,48 +1,27 @@
 //! Properties: no text makes the parser panic; what is accepted is sound and prints as the same
 //! description; a mistake is reported where it is.
 
-use std::{ops::Range, path::Path};
+mod mutations;
+
+use std::path::Path;
 
 use axvmconfig::{
-    Arch, AxVMConfig, AxVMCrateConfig, Code, Diagnostics, MemFlags, Severity, Span,
-    VMInterruptMode, cli,
+    Arch, AxVMConfig, AxVMCrateConfig, Diagnostics, MemFlags, Severity, VMInterruptMode, cli,
     layout::{GICR_STRIDE, MAX_VCPUS, PAGE},
     parse,
 };
+use mutations::{Text, configs, disjoint, mutated, points_at, replacement};
 use proptest::prelude::*;
-
-/// A description and what it is for.
-type Text = (Arch, String);
 
 /// Good files: those under `configs/`, and some that say everything there is to say.
 fn good() -> &'static [Text] {
     static GOOD: std::sync::OnceLock<Vec<Text>> = std::sync::OnceLock::new();
-    GOOD.get_or_init(read_good)
-}
-
-fn read_good() -> Vec<Text> {
-    let configs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/vms");
-    let (arm, riscv) = (Arch::Aarch64, Arch::Riscv64);
-    let mut out = vec![
-        (arm, FULL.to_owned()),
-        (arm, CLASSIC.to_owned()),
-        (arm, FORM08.to_owned()),
-        (riscv, RISCV64.to_owned()),
-    ];
-    for arch in Arch::ALL {
-        // An architecture's files come after its code.
-        let Ok(files) = std::fs::read_dir(Path::new(configs).join(arch.name())) else {
-            continue;
-        };
-        for file in files {
-            let path = file.unwrap().path();
-            if path.extension().is_some_and(|e| e == "toml") {
-                out.push((*arch, std::fs::read_to_string(path).unwrap()));
-            }
-        }
-    }
-    assert!(out.len() >= 8);
-    out
+    GOOD.get_or_init(|| {
+        let mut out = configs();
+        out.extend([FULL, CLASSIC, FORM08].map(|text| (Arch::Aarch64, text.to_owned())));
+        out.push((Arch::Riscv64, RISCV64.to_owned()));
+        out
+    })
 }
 
 const RISCV64: &str = r#"
@@ -154,11 +133,6 @@ passthrough = [{ path = "/pl031@9010000" }]
 disabled = [{ path = "/pl061@9030000" }]
 virtual = []
 "#;
-
-fn disjoint(mut ranges: Vec<Range<usize>>) -> bool {
-    ranges.sort_by_key(|range| range.start);
-    ranges.windows(2).all(|pair| pair[0].end <= pair[1].start)
-}
 
 /// What `AxVM::new` relies on.
 fn sound(config: &AxVMCrateConfig) {
@@ -297,99 +271,6 @@ fn good_files_pass() {
     }
 }
 
-/// Words, numbers, texts and signs, as places in `text`; no space, no comment.
-fn tokens(text: &str) -> Vec<Range<usize>> {
-    let bytes = text.as_bytes();
-    let word = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || c == b'-';
-    let mut out = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let start = at;
-        at += 1;
-        match bytes[start] {
-            b'#' => {
-                at = text[start..].find('\n').map_or(bytes.len(), |n| start + n);
-                continue;
-            }
-            b'"' => {
-                while bytes[at] != b'"' {
-                    at += if bytes[at] == b'\\' { 2 } else { 1 };
-                }
-                at += 1;
-            }
-            c if word(c) => {
-                while bytes.get(at).is_some_and(|c| word(*c)) {
-                    at += 1;
-                }
-            }
-            c if c.is_ascii_whitespace() => continue,
-            _ => {}
-        }
-        out.push(start..at);
-    }
-    out
-}
-
-/// What a token is replaced by. (Not by a comment, which would take the rest of the line along.)
-fn replacement() -> impl Strategy<Value = String> {
-    prop_oneof![
-        Just(String::new()),
-        prop::sample::select(vec![
-            "0",
-            "1",
-            "-1",
-            "7",
-            "8",
-            "9",
-            "64",
-            "0x1000",
-            "0x4000_0000",
-            "0x0900_0000",
-            "1.5",
-            "18446744073709551615",
-            "99999999999999999999",
-            "\"\"",
-            "\"/\"",
-            "\"x\"",
-            "\"512MB\"",
-            "\"4KiB\"",
-            "\"none\"",
-            "\"passthrough\"",
-            "true",
-            "[]",
-            "{}",
-            "[",
-            "]",
-            "{",
-            "}",
-            "=",
-            ",",
-            "\"",
-            "name",
-            "cpu_num",
-            "size",
-            "gpa",
-            "kernel",
-            "\n",
-            "é",
-        ])
-        .prop_map(String::from),
-        "[a-z_]{1,12}",
-        (0u64..1 << 50).prop_map(|n| n.to_string()),
-    ]
-}
-
-/// Whether a diagnostic's place, or the other one it names, is the mutated token or contains it. A
-/// place right beside it counts: a token may be gone.
-fn points_at(errors: &Diagnostics, token: &Range<usize>) -> bool {
-    let touches =
-        |span: Span| span.start as usize <= token.end + 1 && token.start <= span.end as usize + 1;
-    errors
-        .0
-        .iter()
-        .any(|d| touches(d.span) || d.other.is_some_and(touches))
-}
-
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 10_000,
@@ -401,29 +282,11 @@ proptest! {
     fn single_tokens(file: prop::sample::Index, token: prop::sample::Index, new in replacement()) {
         let good = good();
         let (arch, text) = file.get(good);
-        let tokens = tokens(text);
-        let token = token.get(&tokens).clone();
-        let mutated = format!("{}{new}{}", &text[..token.start], &text[token.end..]);
-        if let Some(errors) = errors(*arch, &mutated) {
-            let token = token.start..token.start + new.len();
-            prop_assert!(
-                points_at(&errors, &token) || said_elsewhere(&mutated, &errors, &token),
-                "`{new}` at {token:?}: {:?}\n{mutated}", errors
-            );
+        let (text, token) = mutated(text, token, &new);
+        if let Some(errors) = errors(*arch, &text) {
+            prop_assert!(points_at(&text, &errors, &token), "`{new}` at {token:?}: {errors:?}\n{text}");
         }
     }
-}
-
-/// The mistakes whose place is not the token itself: syntax that only shows further on (a bracket
-/// that isn't closed, say), and a key that became another key (its value is wrong then).
-fn said_elsewhere(text: &str, errors: &Diagnostics, token: &Range<usize>) -> bool {
-    let line = |at: usize| text[..at].matches('\n').count();
-    errors.0.iter().any(|d| match d.code {
-        Code::Syntax => d.span.end as usize + 1 >= token.start,
-        // Of a region that moved: the one named with it may be another now.
-        Code::EntryOutside | Code::LoadOutside => true,
-        _ => line(d.span.start as usize) == line(token.start),
-    })
 }
 
 proptest! {

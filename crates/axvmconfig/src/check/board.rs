@@ -169,10 +169,13 @@ fn memory(config: &AxVMCrateConfig, board: &BoardFacts<'_>, out: &mut Diagnostic
         let range = (region.value.gpa, region.value.size);
         let data = Data::Range(range.0, range.1);
         let mut say = |code| out.push(Diagnostic::new(code, region.span).with(data));
+        if region.value.map_type != VmMemMappingType::MapReserved {
+            wanted = wanted.saturating_add(range.1);
+        }
         let within = |ranges: &[Range<usize>]| ranges.iter().any(|r| inside(range, extent(r)));
         let touches = |ranges: &[Range<usize>]| ranges.iter().any(|r| meet(range, extent(r)));
         match region.value.map_type {
-            VmMemMappingType::MapAlloc => wanted = wanted.saturating_add(range.1),
+            VmMemMappingType::MapAlloc => {}
             VmMemMappingType::MapIdentical if touches(board.hypervisor) => {
                 say(Code::HypervisorOwned);
             }
@@ -188,13 +191,31 @@ fn memory(config: &AxVMCrateConfig, board: &BoardFacts<'_>, out: &mut Diagnostic
         }
         width(range, region.span, board, out);
     }
-    let ram = board.ram.iter().map(|r| extent(r).1);
+    let ram = board.ram.iter().map(|ram| free(ram, board));
     let ram = ram.fold(0usize, usize::saturating_add);
     if wanted > ram {
-        let at = config.kernel.memory_regions.first();
+        let at = config.kernel.memory_regions.iter();
+        let at = at.max_by_key(|region| region.value.size);
         let at = at.map_or(Span::default(), |region| region.span);
         out.push(Diagnostic::new(Code::TooMuchMemory, at).with(Data::Limits(0, ram)));
     }
+}
+
+/// How many bytes of `ram` neither the hypervisor has nor the board reserves.
+fn free(ram: &Range<usize>, board: &BoardFacts<'_>) -> usize {
+    let used = || board.hypervisor.iter().chain(board.reserved);
+    let (mut at, mut free) = (ram.start, 0usize);
+    while at < ram.end {
+        if let Some(range) = used().find(|range| range.contains(&at)) {
+            at = range.end;
+            continue;
+        }
+        let next = used().map(|range| range.start).filter(|start| *start > at);
+        let next = next.min().map_or(ram.end, |start| start.min(ram.end));
+        free = free.saturating_add(next.saturating_sub(at));
+        at = next;
+    }
+    free
 }
 
 /// A physical interrupt must exist and be free.
