@@ -17,7 +17,7 @@ UPDATE        ?=
 export ARCH CPUS MEM GIC CPU VMS APPEND QEMU QEMU_ARGS OUT DEBIAN_MIRROR DEBIAN_SUITE UPDATE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run image bundle guests linux bench bench-peers bench-paths test test-host test-qemu check fmt clippy size loc clean
+.PHONY: help setup run image bundle guests linux bench bench-peers bench-paths test test-host test-qemu fuzz check fmt clippy size loc clean
 
 help:
 	@scripts/help.sh
@@ -58,6 +58,10 @@ test-host: setup
 
 test-qemu: setup
 	@scripts/test.sh qemu
+
+# Needs a nightly compiler and cargo-fuzz, which setup doesn't install.
+fuzz: setup
+	@FUZZ_SECONDS=$(or $(SECONDS),60) scripts/fuzz.sh
 
 check: setup
 	@scripts/check.sh

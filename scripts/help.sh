@@ -13,6 +13,7 @@ Other targets
   guests     build the bare-metal guests of guests/ into build/guests/ARCH
   linux      fetch Debian's kernel and busybox, make the initramfs in build/guests/ARCH/linux
   test-host  the tests that need no QEMU            test-qemu  the ones that do
+  fuzz       fuzz the readers of descriptions and bundles, each for SECONDS=60
   check      formatting and lints                   fmt        format the sources
   bench      what operations cost, in instructions, beside the bare machine and the reference
   bench-peers   the same under Xen and KVM     bench-paths   the instructions of exit paths
