@@ -1,16 +1,18 @@
 # The front door. Everything a target does is in scripts/; this file names targets and variables.
 
-# What a user may set on the command line. All of it reaches the scripts by the environment.
-ARCH      ?= aarch64
+# What a user may set on the command line. All of it reaches the scripts by the environment; what has
+# no default here depends on the architecture, and scripts/lib.sh has it. Tests and checks go over all
+# architectures unless ARCH names one; everything else takes aarch64 then.
+ARCH      ?=
 CPUS      ?= 2
 MEM       ?= 2G
-GIC       ?= 3
-CPU       ?= cortex-a72
-VMS       ?= configs/vms/$(ARCH)/linux.toml
+GIC       ?=
+CPU       ?=
+VMS       ?= configs/vms/$(or $(ARCH),aarch64)/linux.toml
 APPEND    ?=
-QEMU      ?= qemu-system-$(ARCH)
+QEMU      ?=
 QEMU_ARGS ?=
-OUT       ?= build/$(ARCH)/bundle.cpio
+OUT       ?= build/$(or $(ARCH),aarch64)/bundle.cpio
 DEBIAN_MIRROR ?=
 DEBIAN_SUITE  ?=
 UPDATE        ?=

@@ -2,8 +2,7 @@
 # build/. The machine's own sources are read, and nothing of the machine's is changed.
 # shellcheck shell=bash
 
-readonly STATE=$PWD/build/debian/$ARCH
-readonly DEB_ARCH=arm64
+STATE=$PWD/build/debian/$ARCH
 sources=()
 
 # apt-get and apt-cache, for DEB_ARCH, in a state of their own.
@@ -17,8 +16,47 @@ private() {
         "${sources[@]}" "$@"
 }
 
-# Is the machine itself a Debian, whose sources name an archive that has DEB_ARCH?
+# Is the machine itself a Debian, whose sources name an archive?
 own_sources() { (. /etc/os-release && [ "${ID:-}" = debian ]) 2>/dev/null; }
+
+# Is the machine's release older than the first one with DEB_ARCH? Those to come have no number.
+too_old() {
+    [ ${#DEB_SINCE[@]} -gt 0 ] &&
+        (. /etc/os-release && [ "${VERSION_ID:-${DEB_SINCE[0]}}" -lt "${DEB_SINCE[0]}" ])
+}
+
+# The archive that the machine's own release comes from.
+own_mirror() {
+    local codename; codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+        sed -nE "/^($codename|(old)*stable) main /{s/.* //p;q}"
+}
+
+# A newer release from the archive that the machine's own sources name. The machine's keyring
+# package knows the new release's keys; one that is older than them has an update in the machine's
+# release, which the keys of old vouch for. That is taken apart below build/, not installed.
+newer_release() {
+    local mirror suite=${DEBIAN_SUITE:-${DEB_SINCE[1]}} keys=/usr/share/keyrings
+    mirror=$(own_mirror)
+    [ -n "$mirror" ] || return 1
+    if [ ! -e "$keys/debian-archive-${DEB_SINCE[1]}-automatic.gpg" ]; then
+        say "fetching the newest keyring of this machine's release"
+        newest_keyring || return 1
+        keys=$STATE/own/x/usr/share/keyrings
+    fi
+    echo "deb [signed-by=$keys/debian-archive-keyring.gpg] $mirror $suite main" >"$STATE/sources.list"
+    sources=(-o Dir::Etc::sourcelist="$STATE/sources.list" -o Dir::Etc::sourceparts=/dev/null)
+}
+
+# With lists of its own for the machine's architecture: those of the machine may be old or absent.
+newest_keyring() {
+    local DEB_ARCH STATE=$STATE/own
+    DEB_ARCH=$(dpkg --print-architecture)
+    new_state
+    private apt-get update >&2
+    (cd "$STATE/debs" && private apt-get download debian-archive-keyring) >&2 || return 1
+    dpkg-deb -x "$STATE"/debs/debian-archive-keyring_*.deb "$STATE/x"
+}
 
 # On other distributions debootstrap knows where Debian's archive is, and its keyring package holds
 # the keys. Both are taken apart below build/, not installed.
@@ -54,13 +92,19 @@ unpack() {
     rm -rf "$STATE/x" "$deb"
 }
 
+new_state() {
+    mkdir -p "$STATE"/state/lists/partial "$STATE"/cache/archives/partial "$STATE/debs"
+    : >"$STATE/status"
+}
+
 # Gets the archive's lists; everything else needs that done.
 open_archive() {
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || no_archive "apt isn't here"
-    mkdir -p "$STATE"/state/lists/partial "$STATE"/cache/archives/partial "$STATE/debs"
-    : >"$STATE/status"
+    new_state
     if [ -n "${DEBIAN_MIRROR:-}" ] || ! own_sources; then
         foreign_sources || no_archive "no keyring or no mirror; DEBIAN_MIRROR= can name one"
+    elif too_old; then
+        newer_release || no_archive "no keyring or no mirror; DEBIAN_MIRROR= can name one"
     fi
     say "reading the Debian archive's lists"
     private apt-get update >&2 || true

@@ -12,4 +12,5 @@ scripts/guests.sh
 if wants_linux "${vms[@]}"; then scripts/linux.sh; fi
 
 say "packing ${vms[*]} into $OUT"
-cargo run --locked --quiet --package axvmconfig --features cli -- bundle --out "$OUT" "${vms[@]}"
+cargo run --locked --quiet --package axvmconfig --features cli -- \
+    --arch "$ARCH" bundle --out "$OUT" "${vms[@]}"

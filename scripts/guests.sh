@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the bare-metal guests of guests/ as arm64 images: build/guests/ARCH/NAME.bin.
+# Builds the bare-metal guests of guests/ as images that a boot loader of ARCH takes:
+# build/guests/ARCH/NAME.bin.
 . "$(dirname "$0")/lib.sh"
 say "building the guests"
 # shellcheck disable=SC2046

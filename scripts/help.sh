@@ -4,7 +4,7 @@ set -euo pipefail
 cat <<'TEXT'
 axhv, a type-1 hypervisor
 
-  make ARCH=aarch64 run      boot the hypervisor with its guests in QEMU
+  make ARCH=aarch64 run      boot the hypervisor with its guests in QEMU (or ARCH=riscv64)
   make test                  run all tests, on the host and in QEMU
 
 Other targets
@@ -21,9 +21,11 @@ Other targets
   setup      install what is missing                clean      remove build/ and target/
 
 Variables (with their defaults)
-  ARCH=aarch64               the machine's architecture
+  ARCH=aarch64               the machine's architecture, or riscv64; test and check go over
+                             both unless it is set
   VMS=configs/vms/ARCH/linux.toml   the VM descriptions to run or to pack, separated by spaces
-  CPUS=2 MEM=2G CPU=cortex-a72 GIC=3   the machine QEMU emulates
+  CPUS=2 MEM=2G              the machine QEMU emulates
+  CPU=cortex-a72 GIC=3       and for riscv64 CPU=rv64
   APPEND=                    options of the hypervisor: loglevel=, console=, when-idle=
   QEMU_ARGS=                 more arguments for QEMU      QEMU=qemu-system-ARCH
   OUT=build/ARCH/bundle.cpio where `make bundle` writes

@@ -3,20 +3,53 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# What checks, tests and CI go over when ARCH names none; tests/src/arch.rs has the same list.
+readonly ARCHES=(aarch64)
+
+# What the caller asked for, before there is a default.
+readonly ASKED=${ARCH:-}
 ARCH=${ARCH:-aarch64}
 BUILD=build/$ARCH
 GUESTS=build/guests/$ARCH
 TARGET_DIR=${CARGO_TARGET_DIR:-target}
-TRIPLE=aarch64-unknown-none-softfloat
+QEMU=${QEMU:-qemu-system-$ARCH}
 export RUSTUP_AUTO_INSTALL=0
 
 say() { printf '%s\n' "axhv: $*" >&2; }
 die() { local status=$1; shift; say "$*"; exit "$status"; }
 
+# What differs between architectures: the compiler's target, QEMU's machine and the distribution's
+# packages for it, and Debian's name of the architecture with the first release that has it.
+case $ARCH in
+aarch64)
+    TRIPLE=aarch64-unknown-none-softfloat
+    CPU=${CPU:-cortex-a72} GIC=${GIC:-3}
+    [ "$GIC" = 3 ] || die 2 "GIC=$GIC isn't there yet: only GIC=3 is"
+    MACHINE=virt,virtualization=on,gic-version=$GIC
+    QEMU_PACKAGES=(qemu-system-arm) FIRMWARE=
+    UBOOT=/usr/lib/u-boot/qemu_arm64/u-boot.bin
+    DEB_ARCH=arm64 DEB_SINCE=() ;;
+riscv64)
+    TRIPLE=riscv64imac-unknown-none-elf
+    CPU=${CPU:-rv64}
+    [ -z "${GIC:-}" ] || die 2 "GIC=$GIC means nothing here: a riscv64 machine has no GIC"
+    MACHINE=virt
+    # A name that qemu-system-misc provides, or in newer releases qemu-system-riscv.
+    QEMU_PACKAGES=(qemu-system-riscv64 opensbi)
+    FIRMWARE=/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin
+    UBOOT=/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin
+    DEB_ARCH=riscv64 DEB_SINCE=(13 trixie) ;;
 # One sentence for an architecture that isn't there yet.
-if [ "$ARCH" != aarch64 ]; then
-    die 2 "ARCH=$ARCH isn't there yet: only ARCH=aarch64 is."
-fi
+*) die 2 "ARCH=$ARCH isn't there yet: aarch64 and riscv64 are." ;;
+esac
+
+# Runs a script of ours for the architecture asked for, or for all, one after the other.
+for_each_arch() {
+    local arch
+    for arch in ${ASKED:-"${ARCHES[@]}"}; do
+        ARCH=$arch QEMU=${QEMU/%$ARCH/$arch} CPU='' GIC='' "$@"
+    done
+}
 
 # rustup puts its programs here; a shell started before rustup was installed doesn't know yet.
 if ! command -v cargo >/dev/null && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then

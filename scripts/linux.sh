@@ -12,13 +12,15 @@ readonly RECIPE=guests/linux
 fetch() {
     mkdir -p "$LINUX"
     open_archive
-    # linux-image-arm64 is an empty package that depends on the kernel of the day.
+    # linux-image-ARCH is an empty package that depends on the kernel of the day.
     local kernel
     kernel=$(private apt-cache depends "linux-image-$DEB_ARCH" 2>/dev/null |
         sed -n '/Depends: /{s/.*Depends: //p;q}') || true
     [ -n "$kernel" ] || no_archive "its lists name no linux-image-$DEB_ARCH"
-    say "fetching $kernel (some 60 MB)"
-    unpack "$kernel" 'boot/vmlinuz-*' "$LINUX/Image"
+    local size; size=$(private apt-cache show "$kernel" | sed -n '/^Size: /{s///p;q}')
+    say "fetching $kernel ($((size / 1000000)) MB)"
+    # vmlinux is a plain image by name; what arm64 calls vmlinuz is one too.
+    unpack "$kernel" 'boot/vmlinu[xz]-*' "$LINUX/Image"
     say "fetching busybox-static"
     # In /bin, or with Debian 13 in /usr/bin.
     unpack busybox-static '*bin/busybox' "$LINUX/busybox"

@@ -14,8 +14,6 @@ if ! flock --nonblock 9; then
     mkdir -p "$dir"
 fi
 
-[ "$GIC" = 3 ] || die 2 "GIC=$GIC isn't there yet: only GIC=3 is"
-
 if wants_linux "${vms[@]}"; then
     status=0
     scripts/linux.sh || status=$?
@@ -43,8 +41,8 @@ else
     say "starting QEMU"
 fi
 # shellcheck disable=SC2086
-"${QEMU:-qemu-system-$ARCH}" -M "virt,virtualization=on,gic-version=$GIC" -cpu "$CPU" -smp "$CPUS" \
-    -m "$MEM" -nodefaults -display none "${monitor[@]}" -serial chardev:console -no-reboot \
+"$QEMU" -M "$MACHINE" -cpu "$CPU" -smp "$CPUS" -m "$MEM" -nodefaults -display none \
+    "${monitor[@]}" -serial chardev:console -no-reboot \
     -kernel "$BUILD/bare/axhv.bin" -initrd "$dir/bundle.cpio" -append "${APPEND:-}" \
     ${QEMU_ARGS:-} || die 5 "QEMU ended with status $?"
 

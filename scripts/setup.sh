@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the other targets need and this machine lacks: parts of the pinned Rust toolchain,
-# and QEMU, dtc, cpio, a linker and U-Boot as the distribution has them. Everything is looked at
-# where it lies, so a machine that has everything takes no time and no network.
+# and QEMU for ARCH, dtc, cpio, a linker and U-Boot as the distribution has them. Everything is
+# looked at where it lies, so a machine that has everything takes no time and no network.
 . "$(dirname "$0")/lib.sh"
 
 readonly QEMU_MIN=7.2
@@ -43,10 +43,10 @@ setup_rust() {
 # The distribution's packages for what is missing.
 missing_packages() {
     command -v cc >/dev/null || echo gcc libc6-dev
-    command -v "${QEMU:-qemu-system-$ARCH}" >/dev/null || echo qemu-system-arm
+    command -v "$QEMU" >/dev/null && [ -e "${FIRMWARE:-/}" ] || echo "${QEMU_PACKAGES[@]}"
     command -v dtc >/dev/null || echo device-tree-compiler
     command -v cpio >/dev/null || echo cpio
-    [ -e /usr/lib/u-boot/qemu_arm64/u-boot.bin ] || echo u-boot-qemu
+    [ -e "$UBOOT" ] || echo u-boot-qemu
 }
 
 # apt-get by root, or by sudo if it may ask or needs no password. Fails if neither is there.
@@ -75,10 +75,10 @@ setup_packages() {
 }
 
 check_qemu() {
-    local qemu=${QEMU:-qemu-system-$ARCH} version
-    version=$("$qemu" --version | sed -n '1s/.*version \([0-9]*\.[0-9]*\).*/\1/p')
+    local version
+    version=$("$QEMU" --version | sed -n '1s/.*version \([0-9]*\.[0-9]*\).*/\1/p')
     [ "$(printf '%s\n' "$QEMU_MIN" "$version" | sort -V | head -n 1)" = "$QEMU_MIN" ] ||
-        die 3 "$qemu is version $version: $QEMU_MIN or newer is needed"
+        die 3 "$QEMU is version $version: $QEMU_MIN or newer is needed"
 }
 
 setup_packages

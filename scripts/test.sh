@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # All tests. Plain `cargo test` at the top of the workspace runs the same ones but for loom's.
+# Without ARCH those in QEMU are for all architectures.
 # usage: test.sh [host|qemu]
 . "$(dirname "$0")/lib.sh"
 what=${1:-all}
@@ -22,8 +23,9 @@ host_tests() {
 }
 
 qemu_tests() {
+    for_each_arch scripts/setup.sh
     say "running the tests in QEMU"
-    cargo test --locked --package axhv-tests
+    ARCH=$ASKED CPU='' GIC='' cargo test --locked --package axhv-tests
 }
 
 if [ "$what" != qemu ]; then host_tests | tee "$HOST_LOG"; fi
