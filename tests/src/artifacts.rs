@@ -2,6 +2,7 @@
 //! the first test that needs it, while the others wait.
 
 use crate::Failure;
+use crate::arch::Arch;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,41 +27,37 @@ pub enum Image {
 }
 
 impl Image {
-    /// Builds it. The file that boots, and the one with symbols.
-    pub fn build(self) -> Result<(PathBuf, PathBuf), Failure> {
-        let dir = match self {
-            Self::Bare => {
-                once("scripts/image.sh", &["build/aarch64/bare"])?;
-                "build/aarch64/bare"
-            }
+    /// Builds it for `arch`. The file that boots, and the one with symbols.
+    pub fn build(self, arch: &Arch) -> Result<(PathBuf, PathBuf), Failure> {
+        let name = match self {
+            Self::Bare => "bare",
+            Self::Embedded => "embedded",
+            Self::Selftest => "selftest",
+        };
+        let dir = format!("build/{}/{name}", arch.name);
+        match self {
+            Self::Bare => script(arch, &[], &["scripts/image.sh", &dir])?,
             Self::Embedded => {
                 let target = "CARGO_TARGET_DIR=target/embedded";
-                let vms = "VMS=configs/vms/aarch64/hello.toml";
-                once(
-                    "env",
-                    &[target, vms, "scripts/image.sh", "build/aarch64/embedded"],
-                )?;
-                "build/aarch64/embedded"
+                let vms = format!("VMS=configs/vms/{}/hello.toml", arch.name);
+                script(arch, &[target, &vms], &["scripts/image.sh", &dir])?;
             }
-            Self::Selftest => {
-                once("scripts/selftest.sh", &[])?;
-                "build/aarch64/selftest"
-            }
-        };
+            Self::Selftest => script(arch, &[], &["scripts/selftest.sh"])?,
+        }
         let dir = root().join(dir);
         Ok((dir.join("axhv.bin"), dir.join("axhv.elf")))
     }
 }
 
-/// Builds the guests of `guests/`; where they are, as `NAME.bin`.
-pub fn guests() -> Result<PathBuf, Failure> {
-    once("scripts/guests.sh", &[])?;
-    Ok(root().join("build/guests/aarch64"))
+/// Builds the guests of `guests/` for `arch`; where they are, as `NAME.bin`.
+pub fn guests(arch: &Arch) -> Result<PathBuf, Failure> {
+    script(arch, &[], &["scripts/guests.sh"])?;
+    Ok(root().join("build/guests").join(arch.name))
 }
 
-/// Fetches Linux into the directory `linux` where the guests are.
-pub fn linux() -> Result<(), Failure> {
-    once("scripts/linux.sh", &[])
+/// Fetches Linux for `arch` into the directory `linux` where the guests are.
+pub fn linux(arch: &Arch) -> Result<(), Failure> {
+    script(arch, &[], &["scripts/linux.sh"])
 }
 
 /// The host's command for VM descriptions.
@@ -76,6 +73,15 @@ pub fn axvmconfig() -> Result<PathBuf, Failure> {
     Ok(root().join(target).join("debug/axvmconfig"))
 }
 
+/// Runs a script of ours for `arch`, with `variables` and arguments, once.
+fn script(arch: &Arch, variables: &[&str], call: &[&str]) -> Result<(), Failure> {
+    let own = arch.variables();
+    let mut args: Vec<&str> = own.iter().map(String::as_str).collect();
+    args.extend(variables);
+    args.extend(call);
+    once("env", &args)
+}
+
 /// Runs a command at the top of the repository, once; gives how that went.
 fn once(program: &str, args: &[&str]) -> Result<(), Failure> {
     static DONE: Mutex<BTreeMap<String, Result<(), Failure>>> = Mutex::new(BTreeMap::new());
@@ -87,21 +93,17 @@ fn once(program: &str, args: &[&str]) -> Result<(), Failure> {
 }
 
 fn run(program: &str, args: &[&str]) -> Result<(), Failure> {
-    let path = if program.starts_with("scripts/") {
-        root().join(program)
-    } else {
-        program.into()
-    };
-    let output = Command::new(path)
+    let output = Command::new(program)
         .args(args)
         .current_dir(root())
-        .env("ARCH", "aarch64")
-        .env("VMS", "")
         .output()
         .map_err(|e| format!("{program}: {e}"))?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(format!("{program} ended with {}:\n{said}", output.status))
+    Err(format!(
+        "{program} {args:?} ended with {}:\n{said}",
+        output.status
+    ))
 }

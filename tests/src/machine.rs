@@ -2,7 +2,7 @@
 
 use crate::artifacts::{self, Image};
 use crate::vm::{self, Vm};
-use crate::{Failure, log, symbols};
+use crate::{Failure, Test, log, symbols};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ const LIFE: Duration = Duration::from_secs(400);
 /// The machine a test wants.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    name: String,
+    test: Test,
     cpu: String,
     cpus: usize,
     memory: String,
@@ -39,28 +39,27 @@ enum Boots {
 }
 
 impl Machine {
-    /// The default machine of `make run`, for the test `name`.
-    pub fn new(name: &str) -> Self {
+    /// The default machine of `make run`, for `test`.
+    pub fn new(test: &Test) -> Self {
         Self {
-            name: name.into(),
-            cpu: "cortex-a72".into(),
+            test: test.clone(),
+            cpu: test.arch.cpu.into(),
             cpus: 2,
             memory: "2G".into(),
             append: String::new(),
-            board: "virt,virtualization=on,gic-version=3".into(),
+            board: test.arch.board.into(),
             args: Vec::new(),
             vms: Vec::new(),
             boots: Boots::Image(Image::Bare),
         }
     }
 
-    /// A machine without the hypervisor: the guest `kernel` runs on the board itself, at EL1.
-    pub fn without_hypervisor(name: &str, kernel: &str) -> Self {
-        let board = "virt,gic-version=3".into();
+    /// A machine without the hypervisor: the guest `kernel` runs on the board itself.
+    pub fn without_hypervisor(test: &Test, kernel: &str) -> Self {
         Self {
-            board,
+            board: test.arch.bare_board.into(),
             boots: Boots::Guest(kernel.into()),
-            ..Self::new(name)
+            ..Self::new(test)
         }
     }
 
@@ -114,12 +113,13 @@ impl Machine {
 
     /// Starts QEMU, which loads hypervisor and bundle as a boot loader does.
     pub fn boot(self) -> Result<Running, Failure> {
-        let dir = self.dir()?;
+        let dir = self.test.dir()?;
         let (kernel, symbols) = self.kernel()?;
         let mut command = self.command();
         command.arg("-kernel").arg(kernel);
         if !self.vms.is_empty() {
-            command.arg("-initrd").arg(vm::bundle(&dir, &self.vms)?);
+            let bundle = vm::bundle(&self.test, &self.vms)?;
+            command.arg("-initrd").arg(bundle);
         }
         if !self.append.is_empty() {
             command.args(["-append", &self.append]);
@@ -129,15 +129,15 @@ impl Machine {
 
     /// Starts QEMU with Debian's U-Boot, and lets its `booti` start the hypervisor.
     pub fn boot_by_uboot(self) -> Result<Running, Failure> {
-        const IMAGE: u64 = 0x5000_0000;
-        const BUNDLE: u64 = 0x5800_0000;
-        let dir = self.dir()?;
+        let arch = self.test.arch;
+        let [image, archive] = [0x1000_0000, 0x1800_0000].map(|offset| arch.ram + offset);
+        let dir = self.test.dir()?;
         let (kernel, symbols) = self.kernel()?;
-        let bundle = vm::bundle(&dir, &self.vms)?;
+        let bundle = vm::bundle(&self.test, &self.vms)?;
         let size = std::fs::metadata(&bundle).map_err(|e| e.to_string())?.len();
         let mut command = self.command();
-        command.args(["-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin"]);
-        for (file, address) in [(&kernel, IMAGE), (&bundle, BUNDLE)] {
+        command.args([arch.uboot.0, arch.uboot.1]);
+        for (file, address) in [(&kernel, image), (&bundle, archive)] {
             let file = file.display();
             let loader = format!("loader,file={file},addr={address:#x},force-raw=on");
             command.arg("-device").arg(loader);
@@ -151,32 +151,25 @@ impl Machine {
             running.expect("=> ")?;
         }
         running.send(&format!(
-            "booti {IMAGE:#x} {BUNDLE:#x}:{size:#x} ${{fdtcontroladdr}}\n"
+            "booti {image:#x} {archive:#x}:{size:#x} ${{fdtcontroladdr}}\n"
         ))?;
         running.expect("Starting kernel")?;
         Ok(running)
     }
 
-    fn dir(&self) -> Result<PathBuf, Failure> {
-        let dir = artifacts::root()
-            .join("build/tests")
-            .join(self.name.replace("::", "-"));
-        std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-        Ok(dir)
-    }
-
     /// What boots, and its symbols.
     fn kernel(&self) -> Result<(PathBuf, Option<PathBuf>), Failure> {
         match &self.boots {
-            Boots::Image(image) => image.build().map(|(bin, elf)| (bin, Some(elf))),
-            Boots::Guest(name) => Ok((artifacts::guests()?.join(name), None)),
+            Boots::Image(image) => image
+                .build(self.test.arch)
+                .map(|(bin, elf)| (bin, Some(elf))),
+            Boots::Guest(name) => Ok((artifacts::guests(self.test.arch)?.join(name), None)),
         }
     }
 
     /// QEMU with the machine's hardware.
     fn command(&self) -> Command {
-        let qemu = std::env::var("QEMU").unwrap_or_else(|_| "qemu-system-aarch64".into());
-        let mut command = Command::new(qemu);
+        let mut command = Command::new(self.test.arch.qemu());
         command
             .args([
                 "-M",

@@ -54,7 +54,7 @@ pub fn symbolize(elf: &Path, log: &str) -> Result<String, Failure> {
         let call = if line.contains("#0 ") {
             address
         } else {
-            address.saturating_sub(4)
+            address.saturating_sub(1)
         };
         for name in names(&loader, call) {
             let _ = writeln!(text, "      {name}");

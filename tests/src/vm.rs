@@ -1,7 +1,8 @@
 //! VM descriptions as a test needs them, and bundles of them.
 
-use crate::{Failure, artifacts};
-use std::path::{Path, PathBuf};
+use crate::arch::Arch;
+use crate::{Failure, Test, artifacts};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// A VM description in the making.
@@ -33,7 +34,6 @@ impl Vm {
     pub fn linux(cpus: usize) -> Self {
         Self {
             ramdisk: Some("linux/initramfs.cpio.gz".into()),
-            cmdline: Some("console=ttyAMA0".into()),
             ..Self::new("linux", "linux/Image", cpus, "512MiB")
         }
     }
@@ -41,6 +41,10 @@ impl Vm {
     /// One of the guests of `guests/`.
     pub fn guest(name: &str, cpus: usize) -> Self {
         Self::new(name, &format!("{name}.bin"), cpus, "64MiB")
+    }
+
+    fn is_linux(&self) -> bool {
+        self.kernel.starts_with("linux/")
     }
 
     /// Changes the name.
@@ -67,9 +71,9 @@ impl Vm {
         self
     }
 
-    /// The description, with paths relative to `build/tests/TEST/`.
-    fn toml(&self, id: usize) -> String {
-        let guests = "../../guests/aarch64";
+    /// The description, with paths relative to `build/tests/TEST/`. Linux's console is the VM's.
+    fn toml(&self, id: usize, arch: &Arch) -> String {
+        let guests = format!("../../guests/{}", arch.name);
         let mut toml = format!(
             "[base]\nid = {id}\nname = \"{}\"\ncpu_num = {}\n\n[kernel]\nkernel_path = \"{guests}/{}\"\n\
              memory_regions = [{{ size = \"{}\" }}]\n",
@@ -78,25 +82,29 @@ impl Vm {
         if let Some(ramdisk) = &self.ramdisk {
             toml += &format!("ramdisk_path = \"{guests}/{ramdisk}\"\n");
         }
-        if let Some(cmdline) = &self.cmdline {
+        let console = || self.is_linux().then(|| format!("console={}", arch.tty));
+        if let Some(cmdline) = self.cmdline.clone().or_else(console) {
             toml += &format!("cmdline = \"{cmdline}\"\n");
         }
         toml + &self.extra
     }
 }
 
-/// Writes the descriptions of `vms` and their bundle into `dir`; gives the bundle.
-pub fn bundle(dir: &Path, vms: &[Vm]) -> Result<PathBuf, Failure> {
+/// Writes the descriptions of `vms` and their bundle into the directory of `test`; gives the bundle.
+pub fn bundle(test: &Test, vms: &[Vm]) -> Result<PathBuf, Failure> {
+    let dir = test.dir()?;
     let out = dir.join("bundle.cpio");
-    artifacts::guests()?;
-    if vms.iter().any(|vm| vm.kernel.starts_with("linux/")) {
-        artifacts::linux()?;
+    artifacts::guests(test.arch)?;
+    if vms.iter().any(Vm::is_linux) {
+        artifacts::linux(test.arch)?;
     }
     let mut command = Command::new(artifacts::axvmconfig()?);
-    command.arg("bundle").arg("--out").arg(&out);
+    command.args(["--arch", test.arch.name, "bundle", "--out"]);
+    command.arg(&out);
     for (n, vm) in vms.iter().enumerate() {
         let file = dir.join(format!("{}.toml", vm.name));
-        std::fs::write(&file, vm.toml(n + 1)).map_err(|e| format!("{}: {e}", file.display()))?;
+        std::fs::write(&file, vm.toml(n + 1, test.arch))
+            .map_err(|e| format!("{}: {e}", file.display()))?;
         command.arg(file);
     }
     let output = command.output().map_err(|e| format!("axvmconfig: {e}"))?;

@@ -1,39 +1,38 @@
 //! The guests on QEMU's board itself, without the hypervisor: it tells whether what they expect of
 //! a machine is right.
 
-use crate::Case;
-use axhv_tests::Failure;
+use crate::{Case, case};
+use axhv_tests::arch::{Arch, word};
 use axhv_tests::machine::Machine;
 use axhv_tests::testguest::verdict;
+use axhv_tests::{Failure, Test};
 
-pub const CASES: &[Case] = &[
-    ("board::hello", hello),
-    ("board::testguest_cortex_a53", |name| {
-        testguest(name, "cortex-a53", 4)
-    }),
-    ("board::testguest_cortex_a72", |name| {
-        testguest(name, "cortex-a72", 1)
-    }),
-    ("board::testguest_neoverse_n1", |name| {
-        testguest(name, "neoverse-n1", 4)
-    }),
-    ("board::testguest_max", |name| testguest(name, "max", 4)),
-];
+pub fn cases(arch: &'static Arch) -> Vec<Case> {
+    let mut cases = vec![case("board::hello", hello)];
+    for &model in arch.models {
+        let cpus = if model == arch.cpu { 1 } else { 4 };
+        cases.push(case(
+            format!("board::testguest_{}", word(model)),
+            move |test| testguest(test, model, cpus),
+        ));
+    }
+    cases
+}
 
-fn hello(name: &str) -> Result<(), Failure> {
+fn hello(test: &Test) -> Result<(), Failure> {
     let kernel = "hello.bin";
-    let mut machine = Machine::without_hypervisor(name, kernel).boot()?;
+    let mut machine = Machine::without_hypervisor(test, kernel).boot()?;
     machine.expect("the timer interrupt came")?;
     machine.expect("CPU 1 answered")?;
     machine.expect("hello: done")?;
     machine.finish(0).map(drop)
 }
 
-fn testguest(name: &str, cpu: &str, cpus: usize) -> Result<(), Failure> {
+fn testguest(test: &Test, cpu: &str, cpus: usize) -> Result<(), Failure> {
     let kernel = "testguest.bin";
-    let machine = Machine::without_hypervisor(name, kernel)
+    let machine = Machine::without_hypervisor(test, kernel)
         .cpu(cpu)
         .cpus(cpus)
         .boot()?;
-    verdict(machine, 90)
+    verdict(machine, test.arch.testguest[0])
 }

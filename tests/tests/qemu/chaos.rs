@@ -1,44 +1,44 @@
 //! A guest that does what no guest should harms itself only: its neighbour's ticks come, and the
 //! hypervisor ends as usual.
 
-use crate::Case;
-use axhv_tests::Failure;
+use crate::{Case, case};
+use axhv_tests::arch::Arch;
 use axhv_tests::machine::{Machine, Running};
 use axhv_tests::vm::Vm;
+use axhv_tests::{Failure, Test};
 
-pub const CASES: &[Case] = &[
-    ("chaos::all_on_2_cpus", |name| {
-        harms_itself(name, "cortex-a72", 2, "all", 2)
-    }),
-    ("chaos::all_on_1_cpu", |name| {
-        harms_itself(name, "cortex-a72", 1, "all", 4)
-    }),
-    ("chaos::vectors", |name| {
-        harms_itself(name, "max", 4, "vector", 5)
-    }),
-    ("chaos::system_registers", |name| {
-        harms_itself(name, "max", 2, "sysreg", 6)
-    }),
-    ("chaos::devices", |name| {
-        harms_itself(name, "cortex-a72", 2, "mmio", 7)
-    }),
-    ("chaos::interrupts", |name| {
-        harms_itself(name, "max", 2, "gic", 8)
-    }),
-    ("chaos::calls", |name| {
-        harms_itself(name, "cortex-a72", 4, "psci", 9)
-    }),
-    ("chaos::resets", resets),
-];
+pub fn cases(arch: &'static Arch) -> Vec<Case> {
+    let [vectors, registers, devices, interrupts, calls] = arch.chaos;
+    let [usual, rich] = [arch.cpu, arch.rich_cpu];
+    let of = |name, cpu, cpus, class, seed| {
+        case(name, move |test| harms_itself(test, cpu, cpus, class, seed))
+    };
+    vec![
+        of("chaos::all_on_2_cpus", usual, 2, "all", 2),
+        of("chaos::all_on_1_cpu", usual, 1, "all", 4),
+        of("chaos::vectors", rich, 4, vectors, 5),
+        of("chaos::system_registers", rich, 2, registers, 6),
+        of("chaos::devices", usual, 2, devices, 7),
+        of("chaos::interrupts", rich, 2, interrupts, 8),
+        of("chaos::calls", usual, 4, calls, 9),
+        case("chaos::resets", resets),
+    ]
+}
 
 /// How late a tick of the neighbour may come. Its own CPU time is a fair part, and emulation on a
 /// busy machine takes its own breaks: what this finds is a hypervisor that is stuck.
 const LATE: u64 = 2000;
 
 /// The hostile guest has four vCPUs, and runs for as long as its neighbour watches.
-fn harms_itself(name: &str, cpu: &str, cpus: usize, class: &str, seed: u64) -> Result<(), Failure> {
+fn harms_itself(
+    test: &Test,
+    cpu: &str,
+    cpus: usize,
+    class: &str,
+    seed: u64,
+) -> Result<(), Failure> {
     let line = format!("chaos={class} seed={seed} ms=1500");
-    let mut running = beside_a_watch(name, cpu, cpus, &line)?;
+    let mut running = beside_a_watch(test, cpu, cpus, &line)?;
     running.expect(&format!("chaos: {class} seed {seed} begins"))?;
     running.expect("VM 1 chaos ended: ")?;
     let cause = running.expect("\n")?;
@@ -51,8 +51,8 @@ fn harms_itself(name: &str, cpu: &str, cpus: usize, class: &str, seed: u64) -> R
 }
 
 /// The VM resets itself at once, whenever it is started: the neighbour doesn't mind.
-fn resets(name: &str) -> Result<(), Failure> {
-    let mut running = beside_a_watch(name, "cortex-a72", 2, "chaos=reset")?;
+fn resets(test: &Test) -> Result<(), Failure> {
+    let mut running = beside_a_watch(test, test.arch.cpu, 2, "chaos=reset")?;
     running.expect("VM 2 watch ended: powered off")?;
     let text = running.text();
     was_in_time(&text)?;
@@ -63,8 +63,8 @@ fn resets(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn beside_a_watch(name: &str, cpu: &str, cpus: usize, line: &str) -> Result<Running, Failure> {
-    Machine::new(name)
+fn beside_a_watch(test: &Test, cpu: &str, cpus: usize, line: &str) -> Result<Running, Failure> {
+    Machine::new(test)
         .cpu(cpu)
         .cpus(cpus)
         .vm(Vm::guest("chaos", 4).cmdline(line))

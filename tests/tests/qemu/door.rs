@@ -1,21 +1,24 @@
 //! The front door: `make`, as a user calls it.
 
-use crate::Case;
+use crate::{Case, case};
+use axhv_tests::arch::Arch;
 use axhv_tests::artifacts::{self, Image};
 use axhv_tests::machine::Machine;
 use axhv_tests::vm::{self, Vm};
-use axhv_tests::{Failure, log};
+use axhv_tests::{Failure, Test, log};
 use std::process::{Command, Stdio};
 
-pub const CASES: &[Case] = &[
-    ("door::run", run),
-    ("door::run_returns_a_fault", run_returns_a_fault),
-    ("door::run_needs_the_final_line", run_needs_the_final_line),
-    ("door::other_architecture", other_architecture),
-    ("door::help", help),
-    ("door::embedded_bundle", embedded_bundle),
-    ("door::handed_over_bundle_wins", handed_over_bundle_wins),
-];
+pub fn cases(_: &'static Arch) -> Vec<Case> {
+    vec![
+        case("door::run", run),
+        case("door::run_returns_a_fault", run_returns_a_fault),
+        case("door::run_needs_the_final_line", run_needs_the_final_line),
+        case("door::other_architecture", other_architecture),
+        case("door::help", help),
+        case("door::embedded_bundle", embedded_bundle),
+        case("door::handed_over_bundle_wins", handed_over_bundle_wins),
+    ]
+}
 
 /// Calls make at the top of the repository, without input; whether it succeeded, and what it said.
 fn make(args: &[&str]) -> Result<(bool, String), Failure> {
@@ -29,6 +32,9 @@ fn make(args: &[&str]) -> Result<(bool, String), Failure> {
         "VMS",
         "OUT",
         "APPEND",
+        "CPU",
+        "GIC",
+        "QEMU",
         "QEMU_ARGS",
     ] {
         command.env_remove(name);
@@ -64,56 +70,52 @@ fn says(args: &[&str], good: bool, words: &[&str]) -> Result<(), Failure> {
     ))
 }
 
-const HELLO: &str = "VMS=configs/vms/aarch64/hello.toml";
+/// Calls `make run` for the test's architecture with `hello` and more variables.
+fn run_says(test: &Test, more: &[&str], good: bool, words: &[&str]) -> Result<(), Failure> {
+    let arch = test.arch.name;
+    let vms = format!("VMS=configs/vms/{arch}/hello.toml");
+    let arch = format!("ARCH={arch}");
+    let qemu = format!("QEMU={}", test.arch.qemu());
+    says(&[&[&arch, &qemu, "run", &vms], more].concat(), good, words)
+}
 
-fn run(_: &str) -> Result<(), Failure> {
+fn run(test: &Test) -> Result<(), Failure> {
     let words = [
         "starting QEMU",
         "hello: done",
         "hello ended: powered off",
         "axhv: status 0",
     ];
-    says(
-        &["ARCH=aarch64", "run", HELLO, "CPUS=4", "CPU=max"],
-        true,
-        &words,
-    )
+    let cpu = format!("CPU={}", test.arch.rich_cpu);
+    run_says(test, &["CPUS=4", &cpu], true, &words)
 }
 
-fn run_returns_a_fault(name: &str) -> Result<(), Failure> {
-    let dir = artifacts::root()
-        .join("build/tests")
-        .join(name.replace("::", "-"));
-    std::fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
-    vm::bundle(&dir, &[Vm::guest("faulty", 1)])?;
-    let vms = format!("VMS={}", dir.join("faulty.toml").display());
-    says(
-        &["ARCH=aarch64", "run", &vms],
-        false,
-        &["faulty ended: fault", "axhv: status 1"],
-    )
+fn run_returns_a_fault(test: &Test) -> Result<(), Failure> {
+    vm::bundle(test, &[Vm::guest("faulty", 1)])?;
+    let vms = format!("VMS={}", test.dir()?.join("faulty.toml").display());
+    let words = ["faulty ended: fault", "axhv: status 1"];
+    run_says(test, &[&vms], false, &words)
 }
 
 /// QEMU returns 0 however the machine ended; a run that lacks the line, or has a bad one, fails.
-fn run_needs_the_final_line(_: &str) -> Result<(), Failure> {
-    let no_el2 = "QEMU_ARGS=-machine virtualization=off";
-    let words = ["started at EL1", "axhv: status 100"];
-    says(&["ARCH=aarch64", "run", HELLO, no_el2], false, &words)?;
+fn run_needs_the_final_line(test: &Test) -> Result<(), Failure> {
+    let (args, why) = test.arch.unfit;
+    let unfit = format!("QEMU_ARGS={}", args.join(" "));
+    run_says(test, &[&unfit], false, &[why, "axhv: status 100"])?;
     // A kernel that is none: the machine is asked to quit before it says anything.
     let quits = "QEMU_ARGS=-S -monitor null -qmp unix:/nonexistent/qmp,server=off";
-    says(
-        &["ARCH=aarch64", "run", HELLO, quits],
-        false,
-        &["QEMU ended with status"],
-    )
+    run_says(test, &[quits], false, &["QEMU ended with status"])
 }
 
-fn other_architecture(_: &str) -> Result<(), Failure> {
+fn other_architecture(_: &Test) -> Result<(), Failure> {
     says(&["ARCH=mips", "run"], false, &["ARCH=mips isn't there yet"])?;
-    says(&["GIC=2", "run"], false, &["GIC=2 isn't there yet"])
+    says(&["ARCH=x86_64", "run"], false, &["isn't there yet"])?;
+    says(&["GIC=2", "run"], false, &["GIC=2 isn't there yet"])?;
+    let riscv64 = ["ARCH=riscv64", "GIC=3", "run"];
+    says(&riscv64, false, &["GIC=3 means nothing here"])
 }
 
-fn help(_: &str) -> Result<(), Failure> {
+fn help(_: &Test) -> Result<(), Failure> {
     says(
         &["help"],
         true,
@@ -123,15 +125,15 @@ fn help(_: &str) -> Result<(), Failure> {
 }
 
 /// `make image VMS=...` makes one file that needs nothing else.
-fn embedded_bundle(name: &str) -> Result<(), Failure> {
-    let mut running = Machine::new(name).image(Image::Embedded).boot()?;
+fn embedded_bundle(test: &Test) -> Result<(), Failure> {
+    let mut running = Machine::new(test).image(Image::Embedded).boot()?;
     running.expect("hello: done")?;
     running.finish(0).map(drop)
 }
 
 /// A bundle from the boot loader replaces the embedded one.
-fn handed_over_bundle_wins(name: &str) -> Result<(), Failure> {
-    let machine = Machine::new(name).image(Image::Embedded);
+fn handed_over_bundle_wins(test: &Test) -> Result<(), Failure> {
+    let machine = Machine::new(test).image(Image::Embedded);
     let mut running = machine.vm(Vm::guest("hello", 1).named("other")).boot()?;
     running.expect("VM 1 other")?;
     running.expect("hello: done")?;

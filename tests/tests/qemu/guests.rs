@@ -1,49 +1,42 @@
 //! The guests of `guests/` as VMs.
 
-use crate::Case;
-use axhv_tests::Failure;
+use crate::{Case, case};
+use axhv_tests::arch::{Arch, counted, word};
 use axhv_tests::machine::Machine;
 use axhv_tests::testguest::verdict;
 use axhv_tests::vm::Vm;
+use axhv_tests::{Failure, Test};
 
-pub const CASES: &[Case] = &[
-    ("hello::one_vcpu", |name| hello(name, 1, 1)),
-    ("hello::two_vcpus", |name| hello(name, 2, 2)),
-    ("hello::two_vcpus_on_1_cpu", |name| hello(name, 2, 1)),
-    ("testguest::cortex_a53_1_vcpu", |name| {
-        testguest(name, "cortex-a53", 1, 2)
-    }),
-    ("testguest::cortex_a53_4_vcpus", |name| {
-        testguest(name, "cortex-a53", 4, 4)
-    }),
-    ("testguest::cortex_a72_1_vcpu", |name| {
-        testguest(name, "cortex-a72", 1, 1)
-    }),
-    ("testguest::cortex_a72_4_vcpus", |name| {
-        testguest(name, "cortex-a72", 4, 4)
-    }),
-    ("testguest::cortex_a72_4_vcpus_on_1_cpu", |name| {
-        testguest(name, "cortex-a72", 4, 1)
-    }),
-    ("testguest::neoverse_n1_1_vcpu", |name| {
-        testguest(name, "neoverse-n1", 1, 2)
-    }),
-    ("testguest::neoverse_n1_4_vcpus", |name| {
-        testguest(name, "neoverse-n1", 4, 4)
-    }),
-    ("testguest::max_1_vcpu", |name| testguest(name, "max", 1, 2)),
-    ("testguest::max_4_vcpus", |name| {
-        testguest(name, "max", 4, 4)
-    }),
-];
+pub fn cases(arch: &'static Arch) -> Vec<Case> {
+    let mut cases = vec![
+        case("hello::one_vcpu", |test| hello(test, 1, 1)),
+        case("hello::two_vcpus", |test| hello(test, 2, 2)),
+        case("hello::two_vcpus_on_1_cpu", |test| hello(test, 2, 1)),
+    ];
+    let mut testguests = vec![(arch.cpu, 4, 1, "_on_1_cpu")];
+    for model in arch.models {
+        let cpus = if *model == arch.cpu { 1 } else { 2 };
+        testguests.push((model, 1, cpus, ""));
+        testguests.push((model, 4, 4, ""));
+    }
+    for (model, vcpus, cpus, suffix) in testguests {
+        let vcpus_ = counted(vcpus, "vcpu");
+        cases.push(case(
+            format!("testguest::{}_{vcpus_}{suffix}", word(model)),
+            move |test| testguest(test, model, vcpus, cpus),
+        ));
+    }
+    cases
+}
 
-fn hello(name: &str, vcpus: usize, cpus: usize) -> Result<(), Failure> {
-    let mut running = Machine::new(name)
+fn hello(test: &Test, vcpus: usize, cpus: usize) -> Result<(), Failure> {
+    let mut running = Machine::new(test)
         .cpus(cpus)
         .vm(Vm::guest("hello", vcpus))
         .boot()?;
-    running.expect("hello: CPU 0 runs at EL1")?;
-    running.expect("hello: PSCI version 0x10001")?;
+    for word in test.arch.hello {
+        running.expect(&format!("hello: {word}"))?;
+    }
     running.expect("hello: the timer interrupt came")?;
     let second = if vcpus > 1 {
         "hello: CPU 1 answered"
@@ -55,8 +48,9 @@ fn hello(name: &str, vcpus: usize, cpus: usize) -> Result<(), Failure> {
     running.finish(0).map(drop)
 }
 
-fn testguest(name: &str, cpu: &str, vcpus: usize, cpus: usize) -> Result<(), Failure> {
+fn testguest(test: &Test, cpu: &str, vcpus: usize, cpus: usize) -> Result<(), Failure> {
     let vm = Vm::guest("testguest", vcpus);
-    let running = Machine::new(name).cpu(cpu).cpus(cpus).vm(vm).boot()?;
-    verdict(running, if vcpus == 1 { 105 } else { 120 })
+    let running = Machine::new(test).cpu(cpu).cpus(cpus).vm(vm).boot()?;
+    let [_, one, more] = test.arch.testguest;
+    verdict(running, if vcpus == 1 { one } else { more })
 }

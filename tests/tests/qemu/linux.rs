@@ -1,47 +1,41 @@
 //! Debian's stock kernel: its shell, its interrupts, its reboots.
 
-use crate::Case;
-use axhv_tests::Failure;
+use crate::{Case, case};
+use axhv_tests::arch::{Arch, counted, word};
+use axhv_tests::log;
 use axhv_tests::machine::{Machine, Running};
 use axhv_tests::vm::Vm;
+use axhv_tests::{Failure, Test};
 use std::time::Duration;
 
-pub const CASES: &[Case] = &[
-    ("linux::one_vcpu", one_vcpu),
-    ("linux::cortex_a53_on_1_cpu", |name| {
-        two_vcpus(name, "cortex-a53", 1)
-    }),
-    ("linux::cortex_a53_on_4_cpus", |name| {
-        two_vcpus(name, "cortex-a53", 4)
-    }),
-    ("linux::cortex_a72_on_1_cpu", |name| {
-        two_vcpus(name, "cortex-a72", 1)
-    }),
-    ("linux::cortex_a72_on_4_cpus", |name| {
-        two_vcpus(name, "cortex-a72", 4)
-    }),
-    ("linux::neoverse_n1_on_1_cpu", |name| {
-        two_vcpus(name, "neoverse-n1", 1)
-    }),
-    ("linux::neoverse_n1_on_4_cpus", |name| {
-        two_vcpus(name, "neoverse-n1", 4)
-    }),
-    ("linux::max_on_1_cpu", |name| two_vcpus(name, "max", 1)),
-    ("linux::max_on_4_cpus", |name| two_vcpus(name, "max", 4)),
-    ("linux::ctrl_c", ctrl_c),
-    (
-        "linux::input_waits_for_the_guest",
-        input_waits_for_the_guest,
-    ),
-    ("linux::end_of_input", end_of_input),
-    ("linux::long_output", long_output),
-];
+pub fn cases(arch: &'static Arch) -> Vec<Case> {
+    let mut cases = vec![
+        case("linux::one_vcpu", one_vcpu),
+        case("linux::four_vcpus", four_vcpus),
+        case("linux::ctrl_c", ctrl_c),
+        case(
+            "linux::input_waits_for_the_guest",
+            input_waits_for_the_guest,
+        ),
+        case("linux::end_of_input", end_of_input),
+        case("linux::long_output", long_output),
+        case("linux::typing_while_busy", typing_while_busy),
+    ];
+    for &model in arch.models {
+        for cpus in [1, 4] {
+            cases.push(case(
+                format!("linux::{}_on_{}", word(model), counted(cpus, "cpu")),
+                move |test| two_vcpus(test, model, cpus),
+            ));
+        }
+    }
+    cases
+}
 
 /// How often a guest reboots in a row.
 const REBOOTS: usize = 10;
 
-fn boot(name: &str, machine: Machine) -> Result<Running, Failure> {
-    let _ = name;
+fn boot(machine: Machine) -> Result<Running, Failure> {
     let mut running = machine.boot()?;
     running.shell()?;
     Ok(running)
@@ -53,11 +47,21 @@ fn off(mut running: Running) -> Result<(), Failure> {
     running.finish(0).map(drop)
 }
 
-fn one_vcpu(name: &str) -> Result<(), Failure> {
-    let mut running = boot(name, Machine::new(name).cpus(1).vm(Vm::linux(1)))?;
+fn one_vcpu(test: &Test) -> Result<(), Failure> {
+    let mut running = boot(Machine::new(test).cpus(1).vm(Vm::linux(1)))?;
     let answer = running.run("uname -m; nproc")?;
-    if answer != "aarch64\n1\n" {
+    if answer != format!("{}\n1\n", test.arch.name) {
         return Err(running.failure(&format!("uname and nproc say {answer:?}")));
+    }
+    off(running)
+}
+
+/// More vCPUs than CPUs.
+fn four_vcpus(test: &Test) -> Result<(), Failure> {
+    let mut running = boot(Machine::new(test).vm(Vm::linux(4)))?;
+    let answer = running.run("nproc")?;
+    if answer != "4\n" {
+        return Err(running.failure(&format!("nproc says {answer:?}")));
     }
     off(running)
 }
@@ -95,17 +99,15 @@ fn counting(running: &mut Running, word: &str) -> Result<(), Failure> {
     Err(running.failure(&format!("{word}: {before:?} before, {after:?} after")))
 }
 
-fn two_vcpus(name: &str, cpu: &str, cpus: usize) -> Result<(), Failure> {
-    let mut running = boot(
-        name,
-        Machine::new(name).cpu(cpu).cpus(cpus).vm(Vm::linux(2)),
-    )?;
+fn two_vcpus(test: &Test, cpu: &str, cpus: usize) -> Result<(), Failure> {
+    let mut running = boot(Machine::new(test).cpu(cpu).cpus(cpus).vm(Vm::linux(2)))?;
     let answer = running.run("nproc")?;
     if answer != "2\n" {
         return Err(running.failure(&format!("nproc says {answer:?}")));
     }
-    counting(&mut running, "arch_timer")?;
-    counting(&mut running, "IPI")?;
+    for row in test.arch.linux_interrupts {
+        counting(&mut running, row)?;
+    }
     for _ in 0..REBOOTS {
         running.send("reboot\n")?;
         running.expect("reboot: Restarting system")?;
@@ -122,8 +124,8 @@ fn two_vcpus(name: &str, cpu: &str, cpus: usize) -> Result<(), Failure> {
     off(running)
 }
 
-fn ctrl_c(name: &str) -> Result<(), Failure> {
-    let mut running = boot(name, Machine::new(name).vm(Vm::linux(2)))?;
+fn ctrl_c(test: &Test) -> Result<(), Failure> {
+    let mut running = boot(Machine::new(test).vm(Vm::linux(2)))?;
     running.send("echo start''ed; sleep 10000\n")?;
     running.expect("started")?;
     std::thread::sleep(Duration::from_millis(500));
@@ -133,8 +135,8 @@ fn ctrl_c(name: &str) -> Result<(), Failure> {
 }
 
 /// What is typed before the guest listens reaches it whole, also if it fills every buffer on the way.
-fn input_waits_for_the_guest(name: &str) -> Result<(), Failure> {
-    let mut running = Machine::new(name).vm(Vm::linux(1)).boot()?;
+fn input_waits_for_the_guest(test: &Test) -> Result<(), Failure> {
+    let mut running = Machine::new(test).vm(Vm::linux(1)).boot()?;
     let word = "0123456789abcdefghijklmnopqrstuvwxyz".repeat(5);
     running.send(&format!(
         "echo typed-\"\"{word}\necho early-\"\"{word}; poweroff\n"
@@ -145,8 +147,8 @@ fn input_waits_for_the_guest(name: &str) -> Result<(), Failure> {
 }
 
 /// A pipe that ends leaves the guest running.
-fn end_of_input(name: &str) -> Result<(), Failure> {
-    let mut running = Machine::new(name).vm(Vm::linux(1)).boot()?;
+fn end_of_input(test: &Test) -> Result<(), Failure> {
+    let mut running = Machine::new(test).vm(Vm::linux(1)).boot()?;
     running.send("sleep 3; echo still\" \"here; poweroff\n")?;
     running.close_input();
     running.expect("still here")?;
@@ -154,12 +156,51 @@ fn end_of_input(name: &str) -> Result<(), Failure> {
 }
 
 /// No character is lost or changed.
-fn long_output(name: &str) -> Result<(), Failure> {
-    let mut running = boot(name, Machine::new(name).vm(Vm::linux(1)))?;
+fn long_output(test: &Test) -> Result<(), Failure> {
+    let mut running = boot(Machine::new(test).vm(Vm::linux(1)))?;
     let text = running.run("n=0; while [ $n -lt 2000 ]; do echo line-$n; n=$((n+1)); done")?;
     let wanted: String = (0..2000).map(|n| format!("line-{n}\n")).collect();
     if text != wanted {
         return Err(running.failure("2000 lines did not arrive as they were written"));
     }
     off(running)
+}
+
+/// What [`typing_while_busy`] types: 100 lines of 60 characters.
+fn lines() -> String {
+    const SIGNS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let sign = |n: usize, at: usize| char::from(SIGNS[(n * 5 + at * (n % 7 + 1)) % SIGNS.len()]);
+    let line = |n| {
+        (0..60)
+            .map(|at| sign(n, at))
+            .chain(['\n'])
+            .collect::<String>()
+    };
+    (0..100).map(line).collect()
+}
+
+/// What `md5sum` says to [`lines`].
+const SUM: &str = "85aad863ea8cf06658d1daa591b806c8";
+
+/// No character that is typed is lost, while the guest prints, and another one prints and is started
+/// again all the time.
+fn typing_while_busy(test: &Test) -> Result<(), Failure> {
+    let restless = Vm::guest("chaos", 1).cmdline("chaos=reset");
+    let mut running = boot(Machine::new(test).vm(Vm::linux(2)).vm(restless))?;
+    // The sum is said again and again: lines of several VMs may break one another.
+    running.send(
+        "while usleep 20000; do echo noise; done & head -n 100 | md5sum > /tmp/sum; kill $!; \
+         while sleep 1; do cat /tmp/sum; done\n",
+    )?;
+    running.expect("] noise")?;
+    // In small pieces: each may arrive at another moment of the console's work.
+    for piece in lines().as_bytes().chunks(7) {
+        running.send(&String::from_utf8_lossy(piece))?;
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    running.expect(SUM)?;
+    match log::alarm(&running.text()) {
+        Some(line) => Err(running.failure(&format!("the console says {line:?}"))),
+        None => Ok(()),
+    }
 }

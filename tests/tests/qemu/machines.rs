@@ -1,51 +1,54 @@
 //! Machines of all sizes, ways to boot, and options of the hypervisor.
 
-use crate::Case;
-use axhv_tests::Failure;
+use crate::{Case, case};
+use axhv_tests::arch::Arch;
 use axhv_tests::machine::{Machine, Running};
 use axhv_tests::vm::Vm;
+use axhv_tests::{Failure, Test};
 use std::time::Duration;
 
-pub const CASES: &[Case] = &[
-    ("machine::ram_512m", ram_512m),
-    ("machine::ram_64g", ram_64g),
-    ("machine::cpus_8", cpus_8),
-    ("machine::no_bundle", no_bundle),
-    ("machine::two_vms", two_vms),
-    ("machine::two_vms_by_booti", two_vms_by_booti),
-    ("machine::lines_stay_whole", lines_stay_whole),
-    ("machine::console_of_one", console_of_one),
-    ("machine::when_idle_stay", when_idle_stay),
-    ("machine::loglevel", loglevel),
-    ("machine::bad_option", bad_option),
-];
+pub fn cases(_: &'static Arch) -> Vec<Case> {
+    vec![
+        case("machine::ram_512m", ram_512m),
+        case("machine::ram_64g", ram_64g),
+        case("machine::cpus_8", cpus_8),
+        case("machine::no_bundle", no_bundle),
+        case("machine::two_vms", two_vms),
+        case("machine::two_vms_by_booti", two_vms_by_booti),
+        case("machine::lines_stay_whole", lines_stay_whole),
+        case("machine::console_of_one", console_of_one),
+        case("machine::when_idle_stay", when_idle_stay),
+        case("machine::loglevel", loglevel),
+        case("machine::bad_option", bad_option),
+    ]
+}
 
 fn hello_runs(mut running: Running) -> Result<(), Failure> {
     running.expect("hello: done")?;
     running.finish(0).map(drop)
 }
 
-fn ram_512m(name: &str) -> Result<(), Failure> {
+fn ram_512m(test: &Test) -> Result<(), Failure> {
     let linux = Vm::linux(2).memory("256MiB");
-    let mut running = Machine::new(name).memory("512M").vm(linux).boot()?;
+    let mut running = Machine::new(test).memory("512M").vm(linux).boot()?;
     running.shell()?;
     running.send("poweroff\n")?;
     running.finish(0).map(drop)
 }
 
 /// The host has less: QEMU reserves nothing until it is touched.
-fn ram_64g(name: &str) -> Result<(), Failure> {
-    let machine = Machine::new(name)
+fn ram_64g(test: &Test) -> Result<(), Failure> {
+    let machine = Machine::new(test)
         .memory("64G")
         .args(&["-object", "memory-backend-ram,id=m,size=64G,reserve=off"])
-        .board("virt,virtualization=on,gic-version=3,memory-backend=m");
+        .board(&format!("{},memory-backend=m", test.arch.board));
     hello_runs(machine.vm(Vm::guest("hello", 2)).boot()?)
 }
 
 /// Two guests that print a lot, and interrupt each other by sharing a CPU, don't tear each other's
 /// lines.
-fn lines_stay_whole(name: &str) -> Result<(), Failure> {
-    let running = Machine::new(name)
+fn lines_stay_whole(test: &Test) -> Result<(), Failure> {
+    let running = Machine::new(test)
         .cpus(1)
         // The guests' time is what they execute: however busy the host is, a line takes as long.
         .args(&["-icount", "shift=3,sleep=off"])
@@ -73,17 +76,17 @@ fn lines_stay_whole(name: &str) -> Result<(), Failure> {
     }
 }
 
-fn cpus_8(name: &str) -> Result<(), Failure> {
+fn cpus_8(test: &Test) -> Result<(), Failure> {
     hello_runs(
-        Machine::new(name)
+        Machine::new(test)
             .cpus(8)
             .vm(Vm::guest("hello", 8))
             .boot()?,
     )
 }
 
-fn no_bundle(name: &str) -> Result<(), Failure> {
-    let mut running = Machine::new(name).boot()?;
+fn no_bundle(test: &Test) -> Result<(), Failure> {
+    let mut running = Machine::new(test).boot()?;
     running.expect("no VMs")?;
     running.finish(2).map(drop)
 }
@@ -100,23 +103,23 @@ fn two_vms_run(mut running: Running) -> Result<(), Failure> {
     running.finish(0).map(drop)
 }
 
-fn two_vms(name: &str) -> Result<(), Failure> {
-    let machine = Machine::new(name)
+fn two_vms(test: &Test) -> Result<(), Failure> {
+    let machine = Machine::new(test)
         .vm(Vm::linux(2))
         .vm(Vm::guest("hello", 2));
     two_vms_run(machine.boot()?)
 }
 
-fn two_vms_by_booti(name: &str) -> Result<(), Failure> {
-    let machine = Machine::new(name)
+fn two_vms_by_booti(test: &Test) -> Result<(), Failure> {
+    let machine = Machine::new(test)
         .vm(Vm::linux(2))
         .vm(Vm::guest("hello", 2));
     two_vms_run(machine.boot_by_uboot()?)
 }
 
 /// `console=NAME` shows that VM only, without a prefix.
-fn console_of_one(name: &str) -> Result<(), Failure> {
-    let machine = Machine::new(name)
+fn console_of_one(test: &Test) -> Result<(), Failure> {
+    let machine = Machine::new(test)
         .vm(Vm::guest("hello", 1).named("first"))
         .vm(Vm::guest("hello", 1).named("second"));
     let mut running = machine.append("console=second").boot()?;
@@ -134,8 +137,8 @@ fn console_of_one(name: &str) -> Result<(), Failure> {
 }
 
 /// The hypervisor stays when no VM is left.
-fn when_idle_stay(name: &str) -> Result<(), Failure> {
-    let machine = Machine::new(name)
+fn when_idle_stay(test: &Test) -> Result<(), Failure> {
+    let machine = Machine::new(test)
         .append("when-idle=stay")
         .vm(Vm::guest("hello", 1));
     let mut running = machine.boot()?;
@@ -149,8 +152,8 @@ fn when_idle_stay(name: &str) -> Result<(), Failure> {
 }
 
 /// With `loglevel=off` the hypervisor says nothing but its final line.
-fn loglevel(name: &str) -> Result<(), Failure> {
-    let machine = Machine::new(name)
+fn loglevel(test: &Test) -> Result<(), Failure> {
+    let machine = Machine::new(test)
         .append("loglevel=off")
         .vm(Vm::guest("hello", 1));
     let mut running = machine.boot()?;
@@ -161,8 +164,8 @@ fn loglevel(name: &str) -> Result<(), Failure> {
     running.finish(0).map(drop)
 }
 
-fn bad_option(name: &str) -> Result<(), Failure> {
-    let machine = Machine::new(name)
+fn bad_option(test: &Test) -> Result<(), Failure> {
+    let machine = Machine::new(test)
         .append("loglevel=loud")
         .vm(Vm::guest("hello", 1));
     let mut running = machine.boot()?;

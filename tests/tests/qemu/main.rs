@@ -1,4 +1,6 @@
-//! Tests in QEMU. Each has a machine of its own, a time limit, and a log in `build/tests`.
+//! Tests in QEMU. Each has a machine of its own, a time limit, and a log in `build/tests`. They are
+//! the same for all architectures, but for what `axhv_tests::arch` says: `ARCH=riscv64 cargo test
+//! -p axhv-tests` runs those of one.
 
 mod board;
 mod chaos;
@@ -10,35 +12,63 @@ mod machines;
 mod passthrough;
 mod selftest;
 
-use axhv_tests::Failure;
+use axhv_tests::arch::{self, Arch};
+use axhv_tests::{Failure, Test};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
 
-/// A test: its name, and what it does with a machine of that name.
-pub type Case = (&'static str, fn(&str) -> Result<(), Failure>);
+/// A test: its name, and what it does.
+pub struct Case {
+    name: String,
+    run: Run,
+}
 
-/// All tests, by the file they are in.
-const CASES: &[&[Case]] = &[
-    board::CASES,
-    chaos::CASES,
-    door::CASES,
-    faults::CASES,
-    selftest::CASES,
-    guests::CASES,
-    linux::CASES,
-    machines::CASES,
-    passthrough::CASES,
+type Run = Box<dyn FnOnce(&Test) -> Result<(), Failure> + Send>;
+
+/// The test `name`, which does `run`.
+pub fn case(
+    name: impl Into<String>,
+    run: impl FnOnce(&Test) -> Result<(), Failure> + Send + 'static,
+) -> Case {
+    let name = name.into();
+    let run = Box::new(run);
+    Case { name, run }
+}
+
+/// All tests of an architecture, by the file they are in.
+const CASES: &[fn(&'static Arch) -> Vec<Case>] = &[
+    board::cases,
+    chaos::cases,
+    door::cases,
+    faults::cases,
+    selftest::cases,
+    guests::cases,
+    linux::cases,
+    machines::cases,
+    passthrough::cases,
 ];
+
+/// The tests of `arch` without those that make no sense there.
+fn trials(arch: &'static Arch) -> Vec<Trial> {
+    let mut cases: Vec<Case> = CASES.iter().flat_map(|cases| cases(arch)).collect();
+    for (name, why) in arch.without {
+        let before = cases.len();
+        cases.retain(|case| case.name != *name);
+        assert!(cases.len() < before, "no {name} to leave out: {why}");
+    }
+    let trials = cases.into_iter().map(|Case { name, run }| {
+        let test = Test { name, arch };
+        let name = test.name.clone();
+        Trial::test(name, move || run(&test).map_err(Failed::from)).with_kind(arch.name)
+    });
+    trials.collect()
+}
 
 fn main() -> ExitCode {
     let mut args = Arguments::from_args();
     // More machines at once than CPUs would run out of time.
     let cpus = std::thread::available_parallelism().map_or(1, Into::into);
     args.test_threads.get_or_insert(cpus);
-    let trials = CASES
-        .iter()
-        .copied()
-        .flatten()
-        .map(|&(name, case)| Trial::test(name, move || case(name).map_err(Failed::from)));
+    let trials = arch::asked().into_iter().flat_map(trials);
     libtest_mimic::run(&args, trials.collect()).exit_code()
 }

@@ -1,46 +1,49 @@
 //! Physical devices given to VMs; images started without a kernel's own protocol; VMs without an
 //! interrupt controller.
 
-use crate::Case;
-use axhv_tests::Failure;
+use crate::{Case, case};
+use axhv_tests::arch::Arch;
 use axhv_tests::machine::{Machine, Running};
 use axhv_tests::vm::Vm;
+use axhv_tests::{Failure, Test};
 use std::process::Command;
 
-pub const CASES: &[Case] = &[
-    ("passthrough::rtc_on_the_board", rtc_on_the_board),
-    ("passthrough::rtc_on_1_cpu", |name| {
-        rtc(Machine::new(name).cpus(1).vm(rtc_vm(BY_PATH)))
-    }),
-    ("passthrough::rtc_on_4_cpus", |name| {
-        rtc(Machine::new(name).cpus(4).vm(rtc_vm(BY_PATH)))
-    }),
-    ("passthrough::rtc_by_address", |name| {
-        rtc(Machine::new(name).cpu("max").vm(rtc_vm(BY_ADDRESS)))
-    }),
-    ("passthrough::beside_a_busy_vm", beside_a_busy_vm),
-    ("passthrough::linux_rtc", linux_rtc),
-    ("passthrough::linux_second_uart", linux_second_uart),
-    ("passthrough::refusals", refusals),
-    ("bios::starts_a_kernel", bios),
-    ("no_interrupts::polled", polled),
-];
-
-const BY_PATH: &str = "{ path = \"/pl031@9010000\" }";
-const BY_ADDRESS: &str = "[\"clock\", 0x9010000, 0x9010000, 0x1000, 2]";
+pub fn cases(_: &'static Arch) -> Vec<Case> {
+    vec![
+        case("passthrough::rtc_on_the_board", rtc_on_the_board),
+        case("passthrough::rtc_on_1_cpu", |test| {
+            rtc(test, Machine::new(test).cpus(1).vm(rtc_vm(test)))
+        }),
+        case("passthrough::rtc_on_4_cpus", |test| {
+            rtc(test, Machine::new(test).cpus(4).vm(rtc_vm(test)))
+        }),
+        case("passthrough::rtc_by_address", rtc_by_address),
+        case("passthrough::beside_a_busy_vm", beside_a_busy_vm),
+        case("passthrough::linux_rtc", linux_rtc),
+        case("passthrough::linux_second_uart", linux_second_uart),
+        case("passthrough::refusals", refusals),
+        case("bios::starts_a_kernel", bios),
+        case("no_interrupts::polled", polled),
+    ]
+}
 
 fn devices(list: &str) -> String {
     format!("[devices]\npassthrough_devices = [{list}]\n")
 }
 
-fn rtc_vm(device: &str) -> Vm {
-    Vm::guest("rtc", 2).extra(&devices(device))
+fn rtc_vm(test: &Test) -> Vm {
+    Vm::guest("rtc", 2).extra(&devices(test.arch.rtc.by_path))
+}
+
+fn rtc_by_address(test: &Test) -> Result<(), Failure> {
+    let vm = Vm::guest("rtc", 2).extra(&devices(test.arch.rtc.by_address));
+    rtc(test, Machine::new(test).cpu(test.arch.rich_cpu).vm(vm))
 }
 
 /// Without the hypervisor: what the guest expects of the clock is right. (The board ends where it
 /// would restart.)
-fn rtc_on_the_board(name: &str) -> Result<(), Failure> {
-    let mut running = Machine::without_hypervisor(name, "rtc.bin")
+fn rtc_on_the_board(test: &Test) -> Result<(), Failure> {
+    let mut running = Machine::without_hypervisor(test, "rtc.bin")
         .cpus(2)
         .boot()?;
     running.expect("rtc: the alarm came while it works")?;
@@ -51,9 +54,9 @@ fn rtc_on_the_board(name: &str) -> Result<(), Failure> {
 }
 
 /// The clock's alarm reaches the guest, wherever its vCPUs are, and a restart leaves nothing of it.
-fn rtc(machine: Machine) -> Result<(), Failure> {
+fn rtc(test: &Test, machine: Machine) -> Result<(), Failure> {
     let mut running = machine.boot()?;
-    running.expect("rtc: part 0x31")?;
+    running.expect(test.arch.rtc.found)?;
     running.expect("rtc: the alarm came while it works")?;
     running.expect("rtc: the alarm came while it waits")?;
     running.expect("rtc: the alarm came on the other CPU")?;
@@ -65,9 +68,9 @@ fn rtc(machine: Machine) -> Result<(), Failure> {
 }
 
 /// The only CPU mostly runs another VM when the alarm goes off.
-fn beside_a_busy_vm(name: &str) -> Result<(), Failure> {
-    let machine = Machine::new(name).cpus(1).append("console=rtc");
-    rtc(machine.vm(rtc_vm(BY_PATH)).vm(Vm::guest("testguest", 1)))
+fn beside_a_busy_vm(test: &Test) -> Result<(), Failure> {
+    let machine = Machine::new(test).cpus(1).append("console=rtc");
+    rtc(test, machine.vm(rtc_vm(test)).vm(Vm::guest("testguest", 1)))
 }
 
 fn linux(machine: Machine, devices_: &str) -> Result<Running, Failure> {
@@ -76,27 +79,34 @@ fn linux(machine: Machine, devices_: &str) -> Result<Running, Failure> {
     Ok(running)
 }
 
-/// Linux's own driver reads the clock, and gets its alarm.
-fn linux_rtc(name: &str) -> Result<(), Failure> {
-    let mut running = linux(Machine::new(name), BY_PATH)?;
+/// Linux's own driver reads the clock, and gets its alarm where a shell can set it.
+fn linux_rtc(test: &Test) -> Result<(), Failure> {
+    let clock = &test.arch.rtc;
+    let mut running = linux(Machine::new(test), clock.by_path)?;
     let answer = running.run("cat /sys/class/rtc/rtc0/name")?;
-    if !answer.starts_with("rtc-pl031") {
+    if !answer.starts_with(clock.linux) {
         return Err(running.failure(&format!("the clock is {answer:?}")));
     }
-    running.run("echo +2 > /sys/class/rtc/rtc0/wakealarm; sleep 4")?;
-    let line = running.run("grep rtc-pl031 /proc/interrupts")?;
-    let count = line.split_whitespace().skip(1).take(2);
-    let count: u64 = count.filter_map(|n| n.parse::<u64>().ok()).sum();
-    if count == 0 {
-        return Err(running.failure(&format!("no alarm came: {line:?}")));
+    let read = running.run("cat /sys/class/rtc/rtc0/since_epoch")?;
+    if !read.trim().parse::<u64>().is_ok_and(|time| time > 0) {
+        return Err(running.failure(&format!("the clock says {read:?}")));
+    }
+    if let Some(row) = clock.alarm {
+        running.run("echo +2 > /sys/class/rtc/rtc0/wakealarm; sleep 4")?;
+        let line = running.run(&format!("grep {row} /proc/interrupts"))?;
+        let count = line.split_whitespace().skip(1).take(2);
+        let count: u64 = count.filter_map(|n| n.parse::<u64>().ok()).sum();
+        if count == 0 {
+            return Err(running.failure(&format!("no alarm came: {line:?}")));
+        }
     }
     running.send("poweroff\n")?;
     running.finish(0).map(drop)
 }
 
 /// Whether QEMU's board has a second UART, which it has from 9.1 on.
-fn has_second_uart() -> Result<bool, Failure> {
-    let qemu = std::env::var("QEMU").unwrap_or_else(|_| "qemu-system-aarch64".into());
+fn has_second_uart(test: &Test) -> Result<bool, Failure> {
+    let qemu = test.arch.qemu();
     let output = Command::new(&qemu).arg("--version").output();
     let output = output.map_err(|e| format!("{qemu}: {e}"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -113,12 +123,12 @@ fn has_second_uart() -> Result<bool, Failure> {
 
 /// Linux prints more than the UART's FIFO holds, which takes its interrupt. A board without the
 /// UART is told so.
-fn linux_second_uart(name: &str) -> Result<(), Failure> {
+fn linux_second_uart(test: &Test) -> Result<(), Failure> {
     let file = std::env::temp_dir().join(format!("axhv-{}-uart1", std::process::id()));
     let second = format!("file:{}", file.display());
-    let machine = Machine::new(name).args(&["-serial", &second]);
+    let machine = Machine::new(test).args(&["-serial", &second]);
     let device = "[\"/pl011@9040000\"]";
-    if !has_second_uart()? {
+    if !has_second_uart(test)? {
         let mut running = machine.vm(Vm::linux(2).extra(&devices(device))).boot()?;
         running.expect("E0705")?;
         return running.finish(2).map(drop);
@@ -138,31 +148,17 @@ fn linux_second_uart(name: &str) -> Result<(), Failure> {
 }
 
 /// What a VM may not have, each with the check that says so; a good neighbour runs all the same.
-fn refusals(name: &str) -> Result<(), Failure> {
-    let refused = [
-        ("gic", "[\"/intc@8000000\"]", "E0706"),
-        ("console", "[\"/pl011@9000000\"]", "E0706"),
-        ("flash", "[\"/flash@0\"]", "E0706"),
-        ("shared", "[\"/virtio_mmio@a000000\"]", "E0707"),
-        ("dma", "[\"/virtio_mmio@a001000\"]", "E0708"),
-        (
-            "ram",
-            "[\"ram\", 0x50000000, 0x50000000, 0x1000, 0]",
-            "E0710",
-        ),
-        ("line", LINE, "E0713"),
-        ("nothing", "[\"/nothing\"]", "E0705"),
-    ];
-    let mut machine = Machine::new(name);
-    for (name, device, _) in refused {
+fn refusals(test: &Test) -> Result<(), Failure> {
+    let mut machine = Machine::new(test);
+    for (name, device, _) in test.arch.refused {
         let vm = Vm::guest("hello", 1).named(name).extra(&devices(device));
         machine = machine.vm(vm);
     }
     let mut running = machine.vm(Vm::guest("hello", 1)).boot()?;
     running.expect("hello: done")?;
     let text = running.finish(2)?;
-    for (name, _, code) in refused {
-        let said = |line: &str| line.contains(&format!("{name}.toml")) && line.contains(code);
+    for (name, _, code) in test.arch.refused {
+        let said = |line: &str| line.contains(&format!("{name}.toml")) && line.contains(*code);
         if !text.lines().any(said) {
             return Err(format!("{name}: no {code} in\n{text}"));
         }
@@ -170,29 +166,28 @@ fn refusals(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The physical UART's line; the guest's own UART has another one.
-const LINE: &str = "[\"clock\", 0x9010000, 0x9010000, 0x1000, 1]]\n\
-    emu_devices = [[\"uart\", 0x9000000, 0x1000, 40, \"console\"]";
-
-const BIOS: &str = "kernel_load_addr = 0x40080000\n\
-    bios_path = \"../../guests/aarch64/bios.bin\"\nbios_load_addr = 0x40000000\n";
-
 /// A BIOS runs first, and starts the kernel.
-fn bios(name: &str) -> Result<(), Failure> {
-    let vm = Vm::guest("hello", 1).extra(BIOS);
-    let mut running = Machine::new(name).vm(vm).boot()?;
+fn bios(test: &Test) -> Result<(), Failure> {
+    let (name, ram) = (test.arch.name, test.arch.ram);
+    let kernel = ram + test.arch.bios_kernel;
+    let vm = Vm::guest("hello", 1).extra(&format!(
+        "kernel_load_addr = {kernel:#x}\n\
+         bios_path = \"../../guests/{name}/bios.bin\"\nbios_load_addr = {ram:#x}\n"
+    ));
+    let mut running = Machine::new(test).vm(vm).boot()?;
     running.expect("bios: runs")?;
     running.expect("hello: done")?;
     running.finish(0).map(drop)
 }
 
 /// A raw program without an interrupt controller prints, waits for its timer and ends.
-fn polled(name: &str) -> Result<(), Failure> {
-    let vm = Vm::guest("bios", 1).extra(
-        "kernel_load_addr = 0x40000000\nentry_point = 0x40000000\n\
-         [devices]\ninterrupt_mode = \"none\"\n",
-    );
-    let mut running = Machine::new(name).vm(vm).boot()?;
+fn polled(test: &Test) -> Result<(), Failure> {
+    let ram = test.arch.ram;
+    let vm = Vm::guest("bios", 1).extra(&format!(
+        "kernel_load_addr = {ram:#x}\nentry_point = {ram:#x}\n\
+         [devices]\ninterrupt_mode = \"none\"\n"
+    ));
+    let mut running = Machine::new(test).vm(vm).boot()?;
     running.expect("bios: runs")?;
     running.expect("bios: waited for its timer")?;
     running.finish(0).map(drop)

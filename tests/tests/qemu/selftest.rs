@@ -1,51 +1,48 @@
 //! axhal on the machine, without the rest of the hypervisor: what must work, and what must be
 //! reported, with names in the backtrace.
 
-use crate::Case;
-use axhv_tests::Failure;
+use crate::{Case, case};
+use axhv_tests::arch::{Arch, counted, word};
 use axhv_tests::artifacts::Image;
 use axhv_tests::machine::Machine;
+use axhv_tests::{Failure, Test};
 
-pub const CASES: &[Case] = &[
-    ("selftest::cortex_a53_1_cpu", |name| {
-        passes(name, "cortex-a53", 1, "512M")
-    }),
-    ("selftest::cortex_a72_8_cpus", |name| {
-        passes(name, "cortex-a72", 8, "2G")
-    }),
-    ("selftest::neoverse_n1_4_cpus", |name| {
-        passes(name, "neoverse-n1", 4, "2G")
-    }),
-    ("selftest::max_2_cpus", |name| passes(name, "max", 2, "2G")),
-    ("selftest::started_at_el1", started_at_el1),
-    ("selftest::unmapped", |name| {
-        reports(name, "unmapped", "inner")
-    }),
-    ("selftest::write_text", |name| {
-        reports(name, "write-text", "write")
-    }),
-    ("selftest::write_rodata", |name| {
-        reports(name, "write-rodata", "write")
-    }),
-    ("selftest::execute_data", |name| {
-        reports(name, "execute-data", "main")
-    }),
-    ("selftest::overflow", |name| {
-        reports(name, "overflow", "overflow")
-    }),
-    ("selftest::overflow_secondary", |name| {
-        reports(name, "overflow-secondary", "overflow")
-    }),
-    ("selftest::behind_window", |name| {
-        reports(name, "behind-window", "main")
-    }),
-    ("selftest::panic", |name| reports(name, "panic", "cause")),
-    ("selftest::panic_in_panic", panic_in_panic),
+pub fn cases(arch: &'static Arch) -> Vec<Case> {
+    let mut cases = vec![
+        case("selftest::unfit_machine", unfit_machine),
+        case("selftest::panic_in_panic", panic_in_panic),
+    ];
+    for &(model, cpus, memory) in arch.selftests {
+        cases.push(case(
+            format!("selftest::{}_{}", word(model), counted(cpus, "cpu")),
+            move |test| passes(test, model, cpus, memory),
+        ));
+    }
+    for (name, fault, function) in FAULTS {
+        cases.push(case(*name, |test| reports(test, fault, function)));
+    }
+    cases
+}
+
+/// What axhal must report: the test's name, the fault, and a function of its backtrace.
+const FAULTS: &[(&str, &str, &str)] = &[
+    ("selftest::unmapped", "unmapped", "inner"),
+    ("selftest::write_text", "write-text", "write"),
+    ("selftest::write_rodata", "write-rodata", "write"),
+    ("selftest::execute_data", "execute-data", "main"),
+    ("selftest::overflow", "overflow", "overflow"),
+    (
+        "selftest::overflow_secondary",
+        "overflow-secondary",
+        "overflow",
+    ),
+    ("selftest::behind_window", "behind-window", "main"),
+    ("selftest::panic", "panic", "cause"),
 ];
 
 /// All checks, on every kind of CPU.
-fn passes(name: &str, cpu: &str, cpus: usize, memory: &str) -> Result<(), Failure> {
-    let machine = Machine::new(name)
+fn passes(test: &Test, cpu: &str, cpus: usize, memory: &str) -> Result<(), Failure> {
+    let machine = Machine::new(test)
         .image(Image::Selftest)
         .cpu(cpu)
         .cpus(cpus)
@@ -66,19 +63,18 @@ fn passes(name: &str, cpu: &str, cpus: usize, memory: &str) -> Result<(), Failur
     running.finish(0).map(drop)
 }
 
-/// Without EL2 there is nothing to do but say so.
-fn started_at_el1(name: &str) -> Result<(), Failure> {
-    let machine = Machine::new(name)
-        .image(Image::Selftest)
-        .board("virt,gic-version=3");
+/// On a machine that can't run a hypervisor there is nothing to do but say so.
+fn unfit_machine(test: &Test) -> Result<(), Failure> {
+    let (args, says) = test.arch.unfit;
+    let machine = Machine::new(test).image(Image::Selftest).args(args);
     let mut running = machine.boot()?;
-    running.expect("axhv: started at EL1, needs EL2")?;
+    running.expect(says)?;
     running.finish(100).map(drop)
 }
 
 /// A fault of the hypervisor itself is reported, and the backtrace leads to `function`.
-fn reports(name: &str, fault: &str, function: &str) -> Result<(), Failure> {
-    let mut running = Machine::new(name)
+fn reports(test: &Test, fault: &str, function: &str) -> Result<(), Failure> {
+    let mut running = Machine::new(test)
         .image(Image::Selftest)
         .append(fault)
         .boot()?;
@@ -92,8 +88,8 @@ fn reports(name: &str, fault: &str, function: &str) -> Result<(), Failure> {
 }
 
 /// A fault while a fault is reported ends the report, not the power-off.
-fn panic_in_panic(name: &str) -> Result<(), Failure> {
-    let machine = Machine::new(name)
+fn panic_in_panic(test: &Test) -> Result<(), Failure> {
+    let machine = Machine::new(test)
         .image(Image::Selftest)
         .append("panic-in-panic");
     let mut running = machine.boot()?;
