@@ -171,7 +171,9 @@ pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec
     tree.fdt.property_string("model", "axhv guest")?;
     tree.fdt.property_u32("#address-cells", 2)?;
     tree.fdt.property_u32("#size-cells", 2)?;
-    if platform.arch.has_irqchip() {
+    // Not for RISC-V: a hart's own controller would inherit it, and Linux takes one whose parent
+    // comes up later for none. Each device names its parent itself.
+    if let Arch::Arm { gic: Some(_), .. } = platform.arch {
         tree.fdt.property_u32("interrupt-parent", tree.intc)?;
     }
     tree.platform(platform)?;

@@ -106,7 +106,8 @@ fn generated_tree_says_what_the_platform_is() {
         .collect();
     assert_eq!(cells(&plic, "interrupts-extended"), contexts);
     let phandle = cells(&plic, "phandle");
-    assert_eq!(cells(&fdt.root(), "interrupt-parent"), phandle);
+    // The harts' controllers would inherit it: then Linux finds none that has no parent.
+    assert!(fdt.root().property("interrupt-parent").is_none());
 
     let uart = at("/serial@10000000");
     assert_eq!(text(&uart, "compatible"), "ns16550a\0");

@@ -308,3 +308,6 @@ fn refuse_overlap(bus: &Bus, gpa: usize, size: usize) -> Result<(), VmError> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
