@@ -15,8 +15,6 @@ use spin::Once;
 
 use crate::arch;
 
-const FIRST_SPI: u32 = 32;
-
 static BOARD: Once<Board> = Once::new();
 
 /// Takes stock of the machine. Once.
@@ -94,7 +92,7 @@ fn guest_device(config: &AxVMConfig, node: &Node<'_>) -> Option<Device> {
         .unwrap_or_default()
         .into_iter()
         .filter_map(|interrupt| {
-            let line = interrupt.intid.checked_sub(FIRST_SPI)?;
+            let line = interrupt.line()?;
             let edge = interrupt.trigger == Trigger::Edge;
             let given = config.pass_through_spis().contains(&line);
             given.then_some(Interrupt { line, edge })

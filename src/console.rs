@@ -14,7 +14,7 @@ use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use axdevice::{ConsoleHook, ConsolePort};
-use axhal::drivers::pl011::Pl011;
+use axhal::drivers::uart::{Received, Uart};
 use axhal::irq;
 use axtask::{Timer, WaitQueue};
 use spin::{Mutex, Once};
@@ -151,7 +151,7 @@ pub enum Show {
     Only(String),
 }
 
-fn uart() -> Option<&'static Pl011> {
+fn uart() -> Option<&'static Uart> {
     axhal::console::uart()
 }
 
@@ -432,21 +432,15 @@ fn take_input() {
             // Full: the line stays active, so it does not interrupt, until a guest has taken some.
             return;
         }
-        match uart.try_getc() {
-            Some(byte) => switch.input.push(byte),
-            None if uart.rx_empty() => {
-                // All is taken: the line falls, and may interrupt again. What arrived meanwhile
-                // has lost its interrupt with that, and is taken now.
-                uart.clear_interrupts();
-                if !uart.rx_empty() {
-                    continue;
-                }
+        match uart.receive() {
+            Received::Byte(byte) => switch.input.push(byte),
+            Received::Damaged => {}
+            Received::Nothing => {
+                // All is taken and the line has fallen: it may interrupt again.
                 INTERRUPTED.store(false, Ordering::Relaxed);
                 arch::complete(LINE.load(Ordering::Relaxed));
                 return;
             }
-            // Not a character: a break, or a damaged one.
-            None => {}
         }
     }
     // The rest in the next turn; others may run in between.

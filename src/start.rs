@@ -50,10 +50,7 @@ fn main(info: &'static BootInfo) -> ! {
         ConsoleChoice::Vm(name) => Show::Only(name.into()),
     };
     let interrupt = info.machine.console.and_then(|console| console.interrupt);
-    console::start(
-        show,
-        interrupt.and_then(|interrupt| interrupt.intid.checked_sub(32)),
-    );
+    console::start(show, interrupt.and_then(|interrupt| interrupt.line()));
     let stay = options.when_idle == WhenIdle::Stay;
     let bundle = match info.bundle() {
         Ok(bundle) => bundle,

@@ -61,6 +61,8 @@ static IDLE_VTTBR: AtomicU64 = AtomicU64::new(0);
 /// Why this machine can't be used.
 #[derive(Clone, Copy, Debug)]
 pub enum ArchError {
+    /// The device tree describes another architecture's machine.
+    NotArm,
     /// Registers can't be mapped.
     Paging(PagingError),
     /// The interrupt controller.
@@ -78,6 +80,7 @@ pub enum ArchError {
 impl fmt::Display for ArchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotArm => write!(f, "its device tree is not an Arm machine's"),
             Self::Paging(error) => write!(f, "its registers can't be mapped: {error:?}"),
             Self::Gic(error) => write!(f, "interrupt controller: {error:?}"),
             Self::Counter(error) => write!(f, "system counter: {error:?}"),
@@ -114,25 +117,26 @@ impl From<CpuError> for ArchError {
 /// Takes over the interrupt controller and the timer. Once, on the boot CPU.
 pub fn init(info: &BootInfo) -> Result<(), ArchError> {
     let machine = &info.machine;
-    let dist = map(&machine.gic.distributor)?;
+    let arm = machine.arm().ok_or(ArchError::NotArm)?;
+    let dist = map(&arm.gic.distributor)?;
     let mut redists = ArrayVec::<Mmio, { axhal::machine::MAX_REDIST_REGIONS }>::new();
-    for region in &machine.gic.redistributors {
+    for region in &arm.gic.redistributors {
         redists.push(map(region)?);
     }
-    let gic = Gic::init(&machine.gic, dist, &redists, cpu::this().mpidr())?;
-    let timer = Timer::new(&machine.timer).map_err(ArchError::Counter)?;
+    let gic = Gic::init(&arm.gic, dist, &redists, cpu::this().id())?;
+    let timer = Timer::new(machine).map_err(ArchError::Counter)?;
     let mut targets = ArrayVec::new();
     for cpu in &machine.cpus.list {
-        targets.push(gic.sgi_target(cpu.mpidr)?);
+        targets.push(gic.sgi_target(cpu.id)?);
     }
-    let maintenance = machine
+    let maintenance = arm
         .gic
         .maintenance
         .ok_or(ArchError::NoMaintenanceInterrupt)?;
-    VIRTUAL_TIMER.store(machine.timer.virtual_.intid, Ordering::Relaxed);
-    PHYSICAL_TIMER.store(machine.timer.physical.intid, Ordering::Relaxed);
-    HYPERVISOR_TIMER.store(machine.timer.hypervisor.intid, Ordering::Relaxed);
-    MAINTENANCE.store(maintenance.intid, Ordering::Relaxed);
+    VIRTUAL_TIMER.store(arm.timer.virtual_.number, Ordering::Relaxed);
+    PHYSICAL_TIMER.store(arm.timer.physical.number, Ordering::Relaxed);
+    HYPERVISOR_TIMER.store(arm.timer.hypervisor.number, Ordering::Relaxed);
+    MAINTENANCE.store(maintenance.number, Ordering::Relaxed);
     INTERRUPTS.call_once(|| Interrupts {
         gic,
         timer,
@@ -155,7 +159,7 @@ fn map(region: &Region) -> Result<Mmio, PagingError> {
 /// Sets this CPU up: its interrupts, its timer, its virtualization.
 pub fn init_cpu() -> Result<(), ArchError> {
     let index = cpu::index();
-    let redist = interrupts().gic.init_cpu(cpu::this().mpidr())?;
+    let redist = interrupts().gic.init_cpu(cpu::this().id())?;
     for ppi in [
         &VIRTUAL_TIMER,
         &PHYSICAL_TIMER,
@@ -277,7 +281,7 @@ pub fn enable_line(line: u32, cpu: usize) -> Result<(), ArchError> {
         .cpus
         .list
         .get(cpu)
-        .map_or(0, |cpu| cpu.mpidr);
+        .map_or(0, |cpu| cpu.id);
     interrupts.gic.route(intid, mpidr)?;
     interrupts.gic.spi(intid)?.enable();
     Ok(())
@@ -305,13 +309,16 @@ pub fn guest_arch(config: &AxVMConfig) -> Arch<'static> {
 
 /// The guest's timers interrupt by the machine's own PPIs.
 fn timer_interrupts() -> TimerInterrupts {
-    let timer = &axhal::boot::info().machine.timer;
     let usual = TimerInterrupts::default();
+    let Some(arm) = axhal::boot::info().machine.arm() else {
+        return usual;
+    };
+    let timer = &arm.timer;
     TimerInterrupts {
-        secure: timer.secure_physical.map_or(usual.secure, |ppi| ppi.intid),
-        physical: timer.physical.intid,
-        virt: timer.virtual_.intid,
-        hyp: timer.hypervisor.intid,
+        secure: timer.secure_physical.map_or(usual.secure, |ppi| ppi.number),
+        physical: timer.physical.number,
+        virt: timer.virtual_.number,
+        hyp: timer.hypervisor.number,
     }
 }
 
@@ -399,7 +406,7 @@ impl ArmHost for Host {
     }
 
     fn take_serror() -> Option<u64> {
-        axhal::irq::take_serror()
+        axhal::take_serror()
     }
 
     #[inline]
@@ -461,7 +468,7 @@ impl ArmHost for Host {
 
     fn route(intid: u32, cpu: usize) {
         if let Some(cpu) = axhal::boot::info().machine.cpus.list.get(cpu)
-            && let Err(error) = interrupts().gic.route(intid, cpu.mpidr)
+            && let Err(error) = interrupts().gic.route(intid, cpu.id)
         {
             log::error!("interrupt {intid}: {error:?}");
         }

@@ -8,7 +8,7 @@ use spin::Once;
 
 use crate::cpu::MAX_CPUS;
 use crate::drivers::mmio::Mmio;
-use crate::drivers::pl011::Pl011;
+use crate::drivers::uart::Uart;
 use crate::machine::{self, Fdt, Machine, MachineError, Region, fdt};
 use crate::paging::{self, PagingError};
 use crate::{arch, console, cpu, power};
@@ -78,10 +78,10 @@ impl fmt::Display for BootError {
                     "the ramdisk, {size:#x} bytes at {base:#x}, is not in free RAM"
                 )
             }
-            Self::BootCpu(mpidr) => {
+            Self::BootCpu(id) => {
                 write!(
                     f,
-                    "the boot CPU (mpidr {mpidr:#x}) is not among the first {MAX_CPUS}"
+                    "the boot CPU (id {id:#x}) is not among the first {MAX_CPUS}"
                 )
             }
         }
@@ -120,14 +120,17 @@ unsafe fn bytes(va: VirtAddr, len: usize) -> &'static [u8] {
 /// The first Rust, on the boot CPU: `fdt` is what the boot loader passed; `obstacle` says why the
 /// hypervisor can't run on this CPU, if it can't. Then only a console is looked for, to say so.
 pub(crate) fn enter(fdt: PhysAddr, obstacle: Option<&'static str>) -> ! {
+    if let Some(firmware) = arch::firmware::console() {
+        console::set_firmware(firmware);
+    }
     let blob = match device_tree(fdt) {
         Ok(blob) => blob,
-        // There is no console to say it on.
-        Err(_) => power::park(),
+        // Nobody hears it where the firmware is no console.
+        Err(error) => stop(format_args!("axhv: can't boot: {error}\n")),
     };
     let tree = Fdt::new(blob);
     if let Ok(tree) = &tree {
-        power::init(tree);
+        arch::firmware::init(tree);
         early_console(tree);
     }
     if let Some(obstacle) = obstacle {
@@ -179,7 +182,7 @@ fn early_console(tree: &Fdt<'_>) {
     }
     // SAFETY: mapped as Device, for ever, and aligned; a UART's registers reach no memory.
     let regs = unsafe { Mmio::new(va.as_usize(), len) };
-    if let Some(uart) = Pl011::new(regs) {
+    if let Some(uart) = Uart::new(found.uart, regs) {
         uart.init();
         console::set(uart);
     }
@@ -187,9 +190,10 @@ fn early_console(tree: &Fdt<'_>) {
 
 fn prepare(pa: PhysAddr, blob: &'static [u8], tree: &Fdt<'static>) -> Result<BootInfo, BootError> {
     let machine = Machine::new(tree)?;
-    let mpidr = arch::cpu::mpidr();
-    if !cpu::init_boot_cpu(machine.cpus.list.iter().map(|cpu| cpu.mpidr))? {
-        return Err(BootError::BootCpu(mpidr));
+    arch::configure(&machine);
+    let id = arch::cpu::id();
+    if !cpu::init_boot_cpu(machine.cpus.list.iter().map(|cpu| cpu.id))? {
+        return Err(BootError::BootCpu(id));
     }
     paging::set_ram(&machine);
     let error = BootError::NoDeviceTree(pa);

@@ -3,12 +3,10 @@
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use memory_addr::PhysAddr;
 use spin::Once;
 
-use crate::arch;
-use crate::drivers::psci::PsciError;
-use crate::machine::EnableMethod;
+use crate::arch::{self, firmware};
+use crate::machine::{Cpu, EnableMethod};
 use crate::paging::{self, PagingError};
 use crate::{boot, power};
 
@@ -18,7 +16,7 @@ pub use crate::machine::MAX_CPUS;
 const STACK_PAGES: usize = 8;
 const EMERGENCY_PAGES: usize = 2;
 /// What each CPU has of its own. Assembly reads the first four fields, for a CPU that starts with
-/// its caches off, and `serror`.
+/// its caches off, and uses `trap`.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct PerCpu {
@@ -30,10 +28,10 @@ pub struct PerCpu {
     pub(crate) root: AtomicUsize,
     /// Virtual address of this struct.
     pub(crate) this: AtomicUsize,
-    /// 0: an SError is a fault of the hypervisor. 1: one is waited for. Else its syndrome.
-    pub(crate) serror: AtomicUsize,
+    /// What the architecture's trap vector keeps here.
+    pub(crate) trap: [AtomicUsize; 2],
     index: AtomicUsize,
-    mpidr: AtomicUsize,
+    id: AtomicUsize,
     /// The VM's id plus one; 0 while no vCPU runs.
     vm: AtomicUsize,
     vcpu: AtomicUsize,
@@ -46,9 +44,9 @@ impl PerCpu {
             stack: AtomicUsize::new(0),
             root: AtomicUsize::new(0),
             this: AtomicUsize::new(0),
-            serror: AtomicUsize::new(0),
+            trap: [const { AtomicUsize::new(0) }; 2],
             index: AtomicUsize::new(0),
-            mpidr: AtomicUsize::new(0),
+            id: AtomicUsize::new(0),
             vm: AtomicUsize::new(0),
             vcpu: AtomicUsize::new(0),
         }
@@ -60,9 +58,19 @@ impl PerCpu {
         self.index.load(Ordering::Relaxed)
     }
 
-    /// The affinity fields of its MPIDR_EL1, in their places.
-    pub fn mpidr(&self) -> u64 {
-        self.mpidr.load(Ordering::Relaxed) as u64
+    /// What the machine calls it: the affinity fields of its MPIDR_EL1, or its hart id.
+    #[inline]
+    pub fn id(&self) -> u64 {
+        self.id.load(Ordering::Relaxed) as u64
+    }
+
+    pub(crate) fn set_id(&self, id: u64) {
+        self.id.store(id as usize, Ordering::Relaxed);
+    }
+
+    /// Where it is, as assembly wants it.
+    pub(crate) fn address(&self) -> usize {
+        ptr::from_ref(self).expose_provenance()
     }
 
     /// The VM and vCPU it runs, for reports of faults; `None` if it runs none.
@@ -79,12 +87,11 @@ impl PerCpu {
         self.vcpu.store(vcpu, Ordering::Relaxed);
     }
 
-    fn init(&self, index: usize, mpidr: u64) {
+    fn init(&self, index: usize, id: u64) {
         self.index.store(index, Ordering::Relaxed);
-        self.mpidr.store(mpidr as usize, Ordering::Relaxed);
+        self.set_id(id);
         self.set_current(None);
-        self.this
-            .store(ptr::from_ref(self).expose_provenance(), Ordering::Relaxed);
+        self.this.store(self.address(), Ordering::Relaxed);
     }
 }
 
@@ -119,15 +126,15 @@ pub fn count() -> usize {
 }
 
 /// The boot CPU takes its place among the CPUs of the machine. `false` if it isn't one of them.
-pub(crate) fn init_boot_cpu(mpidrs: impl Iterator<Item = u64>) -> Result<bool, PagingError> {
-    let mpidr = arch::cpu::mpidr();
-    let Some(index) = mpidrs.into_iter().position(|other| other == mpidr) else {
+pub(crate) fn init_boot_cpu(mut ids: impl Iterator<Item = u64>) -> Result<bool, PagingError> {
+    let id = arch::cpu::id();
+    let Some(index) = ids.position(|other| other == id) else {
         return Ok(false);
     };
     let cpu = &CPUS[index];
     cpu.emergency
         .store(CPUS[0].emergency.load(Ordering::Relaxed), Ordering::Relaxed);
-    cpu.init(index, mpidr);
+    cpu.init(index, id);
     // SAFETY: an element of `CPUS`, for this CPU alone.
     unsafe { arch::cpu::set_this(cpu.this.load(Ordering::Relaxed)) };
     ONLINE.fetch_or(1 << index, Ordering::Release);
@@ -138,12 +145,12 @@ pub(crate) fn init_boot_cpu(mpidrs: impl Iterator<Item = u64>) -> Result<bool, P
 /// Why a CPU could not be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartError {
-    /// Its device tree node doesn't say `psci`, or there is no PSCI.
+    /// Its device tree node doesn't say how, or there is no firmware that could.
     EnableMethod,
     /// No stack for it.
     Paging(PagingError),
     /// The firmware refused.
-    Psci(PsciError),
+    Firmware(firmware::Error),
 }
 
 /// Starts all CPUs but this one; each runs `entry` with its number, on a stack of its own, with
@@ -157,8 +164,8 @@ pub fn start_all(entry: fn(usize) -> !, mut failed: impl FnMut(usize, StartError
             continue;
         }
         let result = match cpu.enable_method {
-            EnableMethod::Psci => start(index, cpu.mpidr),
             EnableMethod::Unsupported => Err(StartError::EnableMethod),
+            _ => start(index, cpu),
         };
         if let Err(error) = result {
             failed(index, error);
@@ -166,37 +173,29 @@ pub fn start_all(entry: fn(usize) -> !, mut failed: impl FnMut(usize, StartError
     }
 }
 
-fn start(index: usize, mpidr: u64) -> Result<(), StartError> {
-    let psci = power::psci().ok_or(StartError::EnableMethod)?;
+fn start(index: usize, cpu: &Cpu) -> Result<(), StartError> {
     let stack = paging::alloc_stack(STACK_PAGES).map_err(StartError::Paging)?;
     let emergency = paging::alloc_stack(EMERGENCY_PAGES).map_err(StartError::Paging)?;
     paging::init_window(index).map_err(StartError::Paging)?;
-    let cpu = &CPUS[index];
-    cpu.init(index, mpidr);
-    cpu.stack.store(stack.top().as_usize(), Ordering::Relaxed);
-    cpu.emergency
+    let data = &CPUS[index];
+    data.init(index, cpu.id);
+    data.stack.store(stack.top().as_usize(), Ordering::Relaxed);
+    data.emergency
         .store(emergency.top().as_usize(), Ordering::Relaxed);
-    cpu.root.store(paging::root().as_usize(), Ordering::Relaxed);
-    let va = cpu.this.load(Ordering::Relaxed);
-    let context: PhysAddr = arch::boot::image_to_phys(va);
-    // SAFETY: mapped: it is a static. The entry is boot code made for this; it reads this PerCpu,
-    // which has just been cleaned and stays this CPU's, and the image, which the boot loader
-    // cleaned and which code doesn't change.
-    unsafe {
-        arch::mem::clean_inv_poc(va, size_of::<PerCpu>());
-        psci.cpu_on(
-            mpidr,
-            arch::boot::secondary_entry(),
-            context.as_usize() as u64,
-        )
+    data.root
+        .store(paging::root().as_usize(), Ordering::Relaxed);
+    // SAFETY: all that boot code needs has just been stored, and this element is that CPU's.
+    match unsafe { firmware::start_cpu(cpu, data) } {
+        Some(result) => result.map_err(StartError::Firmware),
+        None => Err(StartError::EnableMethod),
     }
-    .map_err(StartError::Psci)
 }
 
 /// The first Rust on a started CPU.
 pub(crate) fn started() -> ! {
     let index = index();
     ONLINE.fetch_or(1 << index, Ordering::Release);
+    arch::tlb::joined();
     match ENTRY.get() {
         Some(entry) => entry(index),
         None => power::park(),

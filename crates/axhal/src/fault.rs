@@ -60,11 +60,7 @@ fn report(what: impl FnOnce(), first: Option<usize>, frame: usize) {
     console::write(format_args!("\n"));
     what();
     let cpu = cpu::this();
-    console::write(format_args!(
-        "cpu {} (mpidr {:#x}), ",
-        cpu.index(),
-        cpu.mpidr()
-    ));
+    console::write(format_args!("cpu {} (id {:#x}), ", cpu.index(), cpu.id()));
     match cpu.current() {
         Some((vm, vcpu)) => console::write(format_args!("vm {vm}, vcpu {vcpu}\n")),
         None => console::write(format_args!("no vcpu\n")),

@@ -2,7 +2,7 @@
 
 use crate::arch::irq as arch;
 
-pub use arch::{masked, take_serror, unmask};
+pub use arch::{masked, unmask};
 
 /// Interrupts are masked as long as it lives, then as they were before.
 #[derive(Debug)]

@@ -26,8 +26,12 @@ mod fault;
 pub mod irq;
 #[cfg(target_os = "none")]
 pub mod power;
+#[cfg(target_arch = "aarch64")]
+pub use arch::irq::take_serror;
 #[cfg(target_os = "none")]
 pub use arch::{context, mem};
+#[cfg(target_arch = "riscv64")]
+pub use arch::{remote, trap};
 #[cfg(target_os = "none")]
 pub use fault::{STOP_SGI, check as park_if_stopping};
 

@@ -1,10 +1,28 @@
 //! `/chosen`, what the boot loader passes on: Devicetree Specification 0.4, section 3.6.
 
-use super::{Fdt, Interrupt, MachineError, Region};
+use super::{Fdt, Interrupt, MachineError, Node, Region};
 
-/// A PL011 to write to.
+/// What kind of UART it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uart {
+    /// `arm,pl011`.
+    Pl011,
+    /// `ns16550a`, `ns16550`: the binding `8250`.
+    Ns16550 {
+        /// Registers are 2 to this power bytes apart (`reg-shift`).
+        shift: u32,
+        /// They are accessed with this many bytes, 1 or 4 (`reg-io-width`).
+        width: u32,
+        /// The clock that is divided into the baud rate, in Hz.
+        clock: Option<u32>,
+    },
+}
+
+/// A UART to write to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Console {
+    /// What it is.
+    pub uart: Uart,
     /// Its registers.
     pub regs: Region,
     /// Its interrupt, if the tree has one that can be used.
@@ -68,18 +86,13 @@ pub fn console(fdt: &Fdt<'_>) -> Result<Option<Console>, MachineError> {
             None => return Ok(None),
         },
     };
-    if !node.is_compatible("arm,pl011") {
-        return Err(MachineError::Unsupported {
-            node: node.offset(),
-            what: "this kind of UART",
-        });
-    }
+    let uart = uart(&node)?;
     let regs = *node.regs()?.first().ok_or(MachineError::Missing {
         node: node.offset(),
         property: "reg",
     })?;
     // A PL011 takes a page, and starts on one.
-    if !regs.base.is_multiple_of(0x1000) {
+    if uart == Uart::Pl011 && !regs.base.is_multiple_of(0x1000) {
         return Err(MachineError::Value {
             node: node.offset(),
             property: "reg",
@@ -87,5 +100,34 @@ pub fn console(fdt: &Fdt<'_>) -> Result<Option<Console>, MachineError> {
         });
     }
     let interrupt = node.interrupts().ok().and_then(|all| all.first().copied());
-    Ok(Some(Console { regs, interrupt }))
+    Ok(Some(Console {
+        uart,
+        regs,
+        interrupt,
+    }))
+}
+
+fn uart(node: &Node<'_>) -> Result<Uart, MachineError> {
+    let one_of = |property, default, allowed: &[u32]| match node.u32(property)?.unwrap_or(default) {
+        value if allowed.contains(&value) => Ok(value),
+        value => Err(MachineError::Value {
+            node: node.offset(),
+            property,
+            value: value.into(),
+        }),
+    };
+    if node.is_compatible("arm,pl011") {
+        Ok(Uart::Pl011)
+    } else if node.is_compatible("ns16550a") || node.is_compatible("ns16550") {
+        Ok(Uart::Ns16550 {
+            shift: one_of("reg-shift", 0, &[0, 1, 2, 3])?,
+            width: one_of("reg-io-width", 1, &[1, 4])?,
+            clock: node.u32("clock-frequency")?,
+        })
+    } else {
+        Err(MachineError::Unsupported {
+            node: node.offset(),
+            what: "this kind of UART",
+        })
+    }
 }

@@ -1,4 +1,5 @@
-//! A device's interrupts (Devicetree Specification 0.4, section 2.4), as INTIDs of the GICv3.
+//! A device's interrupts (Devicetree Specification 0.4, section 2.4), as the GICv3 or the
+//! PLIC numbers them.
 
 use arrayvec::ArrayVec;
 
@@ -10,8 +11,11 @@ use super::{
 
 /// The most interrupts that a device may have here.
 pub const MAX_INTERRUPTS: usize = 64;
-/// What the controller's node is called.
+/// What the controllers' nodes are called.
 pub(super) const GICV3: &str = "arm,gic-v3";
+pub(super) const PLIC: [&str; 2] = ["sifive,plic-1.0.0", "riscv,plic0"];
+/// The last source that a PLIC can have: PLIC specification, "Interrupt sources".
+pub(super) const MAX_SOURCE: u64 = 1023;
 
 /// What makes an interrupt pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,18 +26,43 @@ pub enum Trigger {
     Level,
 }
 
-/// An interrupt input of the GIC.
+/// What an interrupt goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Controller {
+    /// The GICv3.
+    Gic,
+    /// The PLIC.
+    Plic,
+}
+
+/// An input of the interrupt controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupt {
-    /// 16 to 31 for a PPI, 32 to 1019 for an SPI.
-    pub intid: u32,
-    /// Edge or level.
+    /// Whose input.
+    pub controller: Controller,
+    /// The controller's number for it. GIC: the INTID, 16 to 31 for a PPI, 32 to 1019 for an SPI.
+    /// PLIC: the source, 1 to 1023.
+    pub number: u32,
+    /// Edge or level. What a PLIC's source is, the tree doesn't say: it looks like a level to all
+    /// but the gateway in front of it.
     pub trigger: Trigger,
+}
+
+impl Interrupt {
+    /// The number that shared interrupts have outside of architecture code: of an SPI INTID - 32,
+    /// of a PLIC's source itself. `None` if it is private to a CPU.
+    pub fn line(&self) -> Option<u32> {
+        match self.controller {
+            Controller::Gic => self.number.checked_sub(32),
+            Controller::Plic => Some(self.number),
+        }
+    }
 }
 
 impl Node<'_> {
     /// Its interrupts, in the order of `interrupts-extended` (which wins if both are there:
-    /// section 2.4.1.4) or `interrupts`. An error if one goes to something else than the GICv3.
+    /// section 2.4.1.4) or `interrupts`. An error if one goes to something else than the GICv3
+    /// or the PLIC.
     pub fn interrupts(&self) -> Result<ArrayVec<Interrupt, MAX_INTERRUPTS>, MachineError> {
         let mut found = ArrayVec::new();
         let mut add = |interrupt| {
@@ -49,17 +78,17 @@ impl Node<'_> {
             while !rest.is_empty() {
                 let short = self.bad_length("interrupts-extended", rest.len());
                 let phandle = take(&mut rest, 1).ok_or(short)? as u32;
-                let gic = self.fdt().by_phandle(phandle).ok_or(MachineError::Value {
+                let controller = self.fdt().by_phandle(phandle).ok_or(MachineError::Value {
                     node: self.offset(),
                     property: "interrupts-extended",
                     value: phandle.into(),
                 })?;
-                add(self.decode(&gic, &mut rest, "interrupts-extended")?)?;
+                add(self.decode(&controller, &mut rest, "interrupts-extended")?)?;
             }
         } else if let Some(mut rest) = self.property("interrupts") {
-            let gic = self.interrupt_parent()?;
+            let controller = self.interrupt_parent()?;
             while !rest.is_empty() {
-                add(self.decode(&gic, &mut rest, "interrupts")?)?;
+                add(self.decode(&controller, &mut rest, "interrupts")?)?;
             }
         }
         Ok(found)
@@ -86,20 +115,61 @@ impl Node<'_> {
         Err(missing)
     }
 
-    /// Decodes one interrupt specifier of the GICv3: type, number, flags; what follows (the
-    /// affinity of a partitioned PPI) is skipped.
+    /// Decodes one interrupt specifier of a controller.
     fn decode(
+        &self,
+        controller: &Node<'_>,
+        rest: &mut &[u8],
+        property: &'static str,
+    ) -> Result<Interrupt, MachineError> {
+        if controller.is_compatible(GICV3) {
+            self.decode_gic(controller, rest, property)
+        } else if PLIC.iter().any(|name| controller.is_compatible(name)) {
+            self.decode_plic(controller, rest, property)
+        } else {
+            Err(MachineError::Unsupported {
+                node: self.offset(),
+                what: "an interrupt that does not go to the GICv3 or PLIC directly",
+            })
+        }
+    }
+
+    /// Of the PLIC: one cell, the source.
+    fn decode_plic(
+        &self,
+        plic: &Node<'_>,
+        rest: &mut &[u8],
+        property: &'static str,
+    ) -> Result<Interrupt, MachineError> {
+        if plic.u32("#interrupt-cells")? != Some(1) {
+            return Err(MachineError::Unsupported {
+                node: plic.offset(),
+                what: "a PLIC whose `#interrupt-cells` is not 1",
+            });
+        }
+        let short = self.bad_length(property, rest.len());
+        match take(rest, 1).ok_or(short)? {
+            source @ 1..=MAX_SOURCE => Ok(Interrupt {
+                controller: Controller::Plic,
+                number: source as u32,
+                trigger: Trigger::Level,
+            }),
+            value => Err(MachineError::Value {
+                node: self.offset(),
+                property,
+                value,
+            }),
+        }
+    }
+
+    /// Of the GICv3: type, number, flags; what follows (the affinity of a partitioned PPI) is
+    /// skipped.
+    fn decode_gic(
         &self,
         gic: &Node<'_>,
         rest: &mut &[u8],
         property: &'static str,
     ) -> Result<Interrupt, MachineError> {
-        if !gic.is_compatible(GICV3) {
-            return Err(MachineError::Unsupported {
-                node: self.offset(),
-                what: "an interrupt that does not go to the GICv3 directly",
-            });
-        }
         let cells = match gic.u32("#interrupt-cells")? {
             Some(cells @ 3..=8) => cells,
             cells => {
@@ -121,7 +191,7 @@ impl Node<'_> {
             property,
             value,
         };
-        let intid = match (kind, number) {
+        let number = match (kind, number) {
             (0, 0..988) => 32 + number as u32,
             (1, 0..16) => 16 + number as u32,
             (0 | 1, _) => return Err(bad(number)),
@@ -138,6 +208,10 @@ impl Node<'_> {
             4 | 8 => Trigger::Level,
             _ => return Err(bad(flags)),
         };
-        Ok(Interrupt { intid, trigger })
+        Ok(Interrupt {
+            controller: Controller::Gic,
+            number,
+            trigger,
+        })
     }
 }

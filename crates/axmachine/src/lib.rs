@@ -8,6 +8,7 @@
 //! descriptions with it, and `axloader` reads the device trees that guests get parts of.
 #![cfg_attr(not(test), no_std)]
 
+mod arm;
 mod chosen;
 pub mod cmdline;
 mod cpus;
@@ -16,20 +17,21 @@ mod error;
 pub mod fdt;
 mod irq;
 mod memory;
-mod platform;
 mod regs;
+mod riscv;
 #[cfg(test)]
 mod tests;
 
-pub use chosen::{Console, bootargs, console};
+pub use arm::{Arm, Conduit, GicV3, MAX_REDIST_REGIONS, Psci, PsciVersion, Timer, psci};
+pub use chosen::{Console, Uart, bootargs, console};
 pub use cpus::{Cpu, Cpus, EnableMethod, MAX_CPUS};
 pub use device::DmaFacts;
 pub use error::MachineError;
 pub use fdt::{Fdt, Node};
-pub use irq::{Interrupt, MAX_INTERRUPTS, Trigger};
+pub use irq::{Controller, Interrupt, MAX_INTERRUPTS, Trigger};
 pub use memory::{MAX_BANKS, MAX_RESERVATIONS, Reservation};
-pub use platform::{Conduit, GicV3, MAX_REDIST_REGIONS, Psci, PsciVersion, Timer, psci};
 pub use regs::{MAX_REGS, Region};
+pub use riscv::{Extensions, Hart, Mmu, Plic, Riscv};
 
 use arrayvec::ArrayVec;
 
@@ -46,26 +48,51 @@ pub struct Machine {
     pub initrd: Option<Region>,
     /// The console of `/chosen/stdout-path`.
     pub console: Option<Console>,
-    /// The interrupt controller.
-    pub gic: GicV3,
-    /// The CPUs' timers.
-    pub timer: Timer,
-    /// The firmware's power interface, if it has one.
-    pub psci: Option<Psci>,
+    /// What differs between architectures.
+    pub platform: Platform,
+}
+
+/// What differs between architectures.
+#[derive(Clone, Debug)]
+pub enum Platform {
+    /// 64-bit Arm.
+    Arm(Arm),
+    /// 64-bit RISC-V.
+    Riscv(Riscv),
 }
 
 impl Machine {
     /// Reads all of a machine. For a console to report errors of this on, see [`console`].
     pub fn new(fdt: &Fdt<'_>) -> Result<Self, MachineError> {
+        let riscv = riscv::is_riscv(fdt);
+        let cpus = cpus::read(fdt, riscv)?;
         Ok(Self {
-            cpus: cpus::read(fdt)?,
             memory: memory::banks(fdt)?,
             reserved: memory::reservations(fdt)?,
             initrd: chosen::initrd(fdt)?,
             console: console(fdt)?,
-            gic: platform::gic(fdt)?,
-            timer: platform::timer(fdt)?,
-            psci: psci(fdt)?,
+            platform: if riscv {
+                Platform::Riscv(riscv::read(fdt, &cpus)?)
+            } else {
+                Platform::Arm(arm::read(fdt)?)
+            },
+            cpus,
         })
+    }
+
+    /// What is Arm's about it; `None` if it is another machine.
+    pub fn arm(&self) -> Option<&Arm> {
+        match &self.platform {
+            Platform::Arm(arm) => Some(arm),
+            Platform::Riscv(_) => None,
+        }
+    }
+
+    /// What is RISC-V's about it; `None` if it is another machine.
+    pub fn riscv(&self) -> Option<&Riscv> {
+        match &self.platform {
+            Platform::Riscv(riscv) => Some(riscv),
+            Platform::Arm(_) => None,
+        }
     }
 }

@@ -109,9 +109,7 @@ fn device(node: &Node<'_>, fdt: &Fdt<'_>, console: Option<Region>) -> BoardDevic
     // Registers the CPUs can't reach, or interrupts that don't go to the GIC: it has none here.
     let regs = node.regs().unwrap_or_default();
     let interrupts = node.interrupts().unwrap_or_default();
-    let spis = interrupts
-        .iter()
-        .filter_map(|irq| irq.intid.checked_sub(32));
+    let spis = interrupts.iter().filter_map(|irq| irq.line());
     let owned = OWNED.iter().any(|name| node.is_compatible(name))
         || regs.iter().any(|reg| Some(*reg) == console);
     BoardDevice {

@@ -5,7 +5,12 @@ mod aarch64;
 #[cfg(target_arch = "aarch64")]
 pub use aarch64::*;
 
-#[cfg(all(test, not(target_arch = "aarch64")))]
+#[cfg(target_arch = "riscv64")]
+mod riscv64;
+#[cfg(target_arch = "riscv64")]
+pub use riscv64::*;
+
+#[cfg(not(any(target_arch = "aarch64", target_arch = "riscv64")))]
 mod host;
-#[cfg(all(test, not(target_arch = "aarch64")))]
+#[cfg(not(any(target_arch = "aarch64", target_arch = "riscv64")))]
 pub use host::*;

@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 /// The registers of one device: a mapped range of virtual addresses, read and written with single
 /// accesses of the width asked for.
 ///
-/// Accesses to one device are not reordered (it is mapped as Device-nGnRE); those to different
+/// Accesses to one device are not reordered (it is mapped as device memory); those to different
 /// devices, or to memory, are, unless a barrier is between them.
 #[derive(Clone, Copy, Debug)]
 pub struct Mmio {
@@ -101,6 +101,13 @@ impl Mmio {
     pub fn write64(&self, offset: usize, value: u64) {
         // SAFETY: as for `read32`.
         unsafe { self.register::<u64>(offset).write_volatile(value) }
+    }
+
+    /// Reads 8 bits.
+    #[inline]
+    pub fn read8(&self, offset: usize) -> u8 {
+        // SAFETY: as for `read32`.
+        unsafe { self.register::<u8>(offset).read_volatile() }
     }
 
     /// Writes 8 bits.

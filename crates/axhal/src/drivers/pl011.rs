@@ -128,7 +128,7 @@ impl Pl011 {
         // The write is buffered; the read behind it is not answered before it is done, and the
         // barrier waits for the answer.
         let _ = self.regs.read32(FR);
-        arch::dsb_sy();
+        arch::full_barrier();
         signalled & TX_INTERRUPT != 0
     }
 

@@ -6,11 +6,10 @@
 //! | [`STACKS_BASE`] | stacks, one per [`STACK_SLOT`], the rest of the slot unmapped | data |
 //! | [`WINDOWS_BASE`] | per-CPU windows onto guest RAM | data, while open |
 //! | [`READONLY_BASE`] + PA | device tree, boot bundle | read-only |
-//! | [`DEVICE_BASE`] + PA | device registers | Device-nGnRE |
+//! | [`DEVICE_BASE`] + PA | device registers | device |
 //! | [`DIRECT_BASE`] + PA | frames the hypervisor owns, and nothing else | data |
 //!
-//! Only the image's text is executable, and nothing is both writable and executable
-//! (SCTLR_EL2.WXN). Guest RAM is mapped nowhere but in a window, while it is open.
+//! Only the image's text is executable, and nothing is both writable and executable. Guest RAM is mapped nowhere but in a window, while it is open.
 //!
 //! Lock order: the lock in here comes before the frame source's, so the source may not map
 //! anything; see [`set_frame_source`].
@@ -29,7 +28,7 @@ mod window;
 mod tests;
 
 #[cfg(target_os = "none")]
-pub(crate) use space::{BOOT_TABLES, ROOT_LEN, root};
+pub(crate) use space::{BOOT_TABLES, ROOT_LEN, is_memory, root};
 #[cfg(target_os = "none")]
 pub use space::{
     FrameSource, direct, map_device, map_direct, map_readonly, publish, set_frame_source,
@@ -44,12 +43,13 @@ pub use window::with_window;
 #[cfg(target_os = "none")]
 pub(crate) use window::{init_cpu as init_window, set_ram};
 
+pub use crate::arch::layout::{
+    DEVICE_BASE, DEVICE_LIMIT, DIRECT_BASE, DIRECT_LIMIT, IMAGE_BASE, READONLY_BASE, READONLY_LIMIT,
+};
 pub use memory_addr::{PhysAddr, VirtAddr};
 
 /// Bytes in a page and in a frame.
 pub const PAGE: usize = 4096;
-/// Where the image is linked. linker/aarch64.ld says the same.
-pub const IMAGE_BASE: usize = 0x0000_0100_0000_0000;
 /// How far the image may reach: four tables of pages.
 pub const IMAGE_MAX: usize = 8 << 20;
 /// Where stacks are.
@@ -58,12 +58,6 @@ pub const STACKS_BASE: usize = IMAGE_BASE + (1 << 30);
 pub const STACK_SLOT: usize = 128 << 10;
 /// Where windows are.
 pub const WINDOWS_BASE: usize = IMAGE_BASE + (2 << 30);
-/// Where physical addresses below 2^45 are mapped read-only.
-pub const READONLY_BASE: usize = 0x0000_2000_0000_0000;
-/// Where device registers at physical addresses below 2^46 are mapped.
-pub const DEVICE_BASE: usize = 0x0000_4000_0000_0000;
-/// Where frames at physical addresses below 2^47 are mapped.
-pub const DIRECT_BASE: usize = 0x0000_8000_0000_0000;
 
 /// How something is mapped. Nothing that is mapped at run time can be executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +66,7 @@ pub enum Attr {
     Data,
     /// Normal write-back memory, readable.
     ReadOnly,
-    /// Device-nGnRE, readable and writable.
+    /// Device memory (on aarch64 Device-nGnRE), readable and writable.
     Device,
 }
 

@@ -8,8 +8,12 @@ use memory_addr::{PhysAddr, VirtAddr};
 use spin::Mutex;
 
 use super::table::{self, Frames, Table};
-use super::{Attr, DEVICE_BASE, DIRECT_BASE, PAGE, PagingError, READONLY_BASE};
+use super::{
+    Attr, DEVICE_BASE, DEVICE_LIMIT, DIRECT_BASE, DIRECT_LIMIT, PAGE, PagingError, READONLY_BASE,
+    READONLY_LIMIT,
+};
 use crate::arch::boot::{image_to_phys, phys_to_bss};
+use crate::arch::layout::{self, ROOT_LEVEL};
 use crate::arch::tlb;
 use crate::irq;
 
@@ -21,8 +25,9 @@ pub use crate::arch::tlb::publish;
 /// one becomes a table, for ever, and has to be mapped by [`map_direct`]; several become a stack.
 pub type FrameSource = fn(count: usize, align: usize) -> Option<PhysAddr>;
 
-/// Levels 0, 1, 2 and the image's four of level 3. Boot code builds them before any Rust runs.
-pub(crate) const ROOT_LEN: usize = 7;
+/// One of each level from the root's to 2, and the image's four of level 3. Boot code builds them
+/// before any Rust runs.
+pub(crate) const ROOT_LEN: usize = 7 - ROOT_LEVEL;
 
 /// Tables in .bss.
 #[repr(C, align(4096))]
@@ -99,12 +104,37 @@ impl Frames for Space {
     }
 
     fn table(&self, frame: PhysAddr) -> &Table {
-        let va = phys_to_bss(frame).unwrap_or_else(|| direct(frame).as_usize());
-        // SAFETY: tables are in .bss (mapped by boot code) or came from the frame source, whose
-        // frames are mapped by `map_direct`. They are page-aligned, only ever accessed as atomics,
-        // and never given back.
-        unsafe { &*ptr::with_exposed_provenance::<Table>(va) }
+        table_at(frame)
     }
+}
+
+fn table_at(frame: PhysAddr) -> &'static Table {
+    let va = phys_to_bss(frame).unwrap_or_else(|| direct(frame).as_usize());
+    // SAFETY: tables are in .bss (mapped by boot code) or came from the frame source, whose frames
+    // are mapped by `map_direct`. They are page-aligned, only ever accessed as atomics, and never
+    // given back.
+    unsafe { &*ptr::with_exposed_provenance::<Table>(va) }
+}
+
+/// The tables as they are, without the lock.
+struct Unlocked;
+
+impl Frames for Unlocked {
+    fn alloc(&mut self) -> Option<PhysAddr> {
+        None
+    }
+
+    fn table(&self, frame: PhysAddr) -> &Table {
+        table_at(frame)
+    }
+}
+
+/// Is memory mapped at `va`, and no device? For the report of a fault, which may have come while
+/// the lock was held: tables are read as they are.
+pub(crate) fn is_memory(va: usize) -> bool {
+    layout::is_address(va)
+        && va.wrapping_sub(DEVICE_BASE) >= DEVICE_LIMIT
+        && table::translate(root(), va, &Unlocked).is_some()
 }
 
 /// Where the root table lies.
@@ -140,19 +170,19 @@ pub fn map_direct(pa: PhysAddr, len: usize) -> Result<VirtAddr, PagingError> {
             len,
         });
     }
-    map_at(DIRECT_BASE, 1 << 47, pa, len, Attr::Data)
+    map_at(DIRECT_BASE, DIRECT_LIMIT, pa, len, Attr::Data)
 }
 
 /// Maps the pages that hold `len` bytes of device registers at `pa`, and returns where `pa` is.
 /// Mapping them twice is no error; the address is the same.
 pub fn map_device(pa: PhysAddr, len: usize) -> Result<VirtAddr, PagingError> {
-    map_at(DEVICE_BASE, 1 << 46, pa, len, Attr::Device)
+    map_at(DEVICE_BASE, DEVICE_LIMIT, pa, len, Attr::Device)
 }
 
 /// Maps the pages that hold `len` bytes of Normal memory at `pa` read-only, and returns where `pa`
 /// is. Mapping them twice is no error; the address is the same.
 pub fn map_readonly(pa: PhysAddr, len: usize) -> Result<VirtAddr, PagingError> {
-    map_at(READONLY_BASE, 1 << 45, pa, len, Attr::ReadOnly)
+    map_at(READONLY_BASE, READONLY_LIMIT, pa, len, Attr::ReadOnly)
 }
 
 /// Maps whole pages to `base` plus their physical address, which is below `limit`.
@@ -187,7 +217,7 @@ pub(super) fn map_locked(
     attr: Attr,
 ) -> Result<(), PagingError> {
     let result = table::map(root(), range, attr, space);
-    tlb::publish();
+    tlb::publish_own();
     space.refill();
     result
 }
@@ -199,10 +229,17 @@ pub(super) fn map_locked(
 /// Nothing uses the range any more.
 pub unsafe fn unmap(va: VirtAddr, len: usize) -> Result<(), PagingError> {
     let base = va.as_usize();
-    let error = PagingError::OutOfRange { base, len };
-    let end = base.checked_add(len).ok_or(error)?;
-    if base < READONLY_BASE || end > 1 << 48 || !(base | len).is_multiple_of(PAGE) {
-        return Err(error);
+    let areas = [
+        (READONLY_BASE, READONLY_LIMIT),
+        (DEVICE_BASE, DEVICE_LIMIT),
+        (DIRECT_BASE, DIRECT_LIMIT),
+    ];
+    let inside = areas.into_iter().any(|(area, size)| {
+        let offset = base.wrapping_sub(area);
+        offset < size && len <= size - offset
+    });
+    if !inside || !(base | len).is_multiple_of(PAGE) {
+        return Err(PagingError::OutOfRange { base, len });
     }
     let _masked = irq::MaskGuard::new();
     unmap_locked(&SPACE.lock(), base, len)
@@ -217,7 +254,7 @@ pub(super) fn unmap_locked(space: &Space, va: usize, len: usize) -> Result<(), P
 
 /// The physical address that `va` is mapped to, in whichever part of the address space.
 pub fn translate(va: VirtAddr) -> Option<PhysAddr> {
-    if va.as_usize() >= 1 << 48 {
+    if !layout::is_address(va.as_usize()) {
         return None;
     }
     let _masked = irq::MaskGuard::new();

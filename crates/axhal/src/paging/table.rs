@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use memory_addr::PhysAddr;
 
 use super::{Attr, PAGE, PagingError};
+use crate::arch::layout::ROOT_LEVEL;
 use crate::arch::pte::{self, Entry};
 
 /// One table: 512 descriptors that hardware reads at any time.
@@ -53,7 +54,7 @@ pub(crate) fn prepare(
     frames: &mut impl Frames,
 ) -> Result<(), PagingError> {
     let mut table = root;
-    for level in 0..3 {
+    for level in ROOT_LEVEL..3 {
         table = match pte::decode(
             frames.table(table)[index(va, level)].load(Ordering::Relaxed),
             level,
@@ -82,7 +83,7 @@ fn map_one(
     frames: &mut impl Frames,
 ) -> Result<usize, PagingError> {
     let mut table = root;
-    for level in 0..=3 {
+    for level in ROOT_LEVEL..=3 {
         let size = span(level);
         let at = index(va, level);
         let old = frames.table(table)[at].load(Ordering::Relaxed);
@@ -136,14 +137,14 @@ pub(crate) fn unmap(
 /// whether it maps.
 fn find(root: PhysAddr, va: usize, frames: &impl Frames) -> (&AtomicU64, usize, Entry) {
     let mut table = root;
-    let mut level = 0;
+    let mut level = ROOT_LEVEL;
     loop {
         let entry = &frames.table(table)[index(va, level)];
         match pte::decode(entry.load(Ordering::Relaxed), level) {
             Entry::Table(next) => table = next,
             found => return (entry, span(level), found),
         }
-        // Tables are found at levels 0 to 2 only, so this ends at 3.
+        // Tables are found at levels up to 2 only, so this ends at 3.
         level += 1;
     }
 }

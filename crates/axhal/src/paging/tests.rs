@@ -216,3 +216,24 @@ fn tables_are_linked_after_they_are_empty() {
     };
     assert!(fake.tables.iter().all(|table| set(table) == 1));
 }
+
+#[test]
+fn entries_of_sv39_are_the_manuals() {
+    use crate::arch::riscv_pte::{self as pte, Entry};
+    // Privileged ISA, 12.3.1: V, R, W, X, A, D are bits 0 to 3, 6 and 7; PPN begins at bit 10.
+    assert_eq!(pte::leaf(0x1000.into(), Attr::Data, 3), 0x4c7);
+    assert_eq!(pte::leaf(0x1000.into(), Attr::ReadOnly, 3), 0x443);
+    assert_eq!(pte::leaf(0x20_0000.into(), Attr::Device, 2), 0x8_00c7);
+    assert_eq!(pte::CODE | pte::VALID, 0x4b);
+    assert_eq!(pte::table(0x1000.into()), 0x401);
+    for attr in [Attr::Data, Attr::ReadOnly, Attr::Device] {
+        let far = 0x00ff_ffff_ffff_f000.into();
+        let leaf = Entry::Leaf(far, pte::attributes(attr));
+        assert_eq!(pte::decode(pte::leaf(far, attr, 3), 3), leaf);
+    }
+    assert_eq!(pte::decode(0x401, 1), Entry::Table(0x1000.into()));
+    // Not valid; a table of tables' last level; writable but not readable.
+    for (raw, level) in [(0x4c6, 3), (0x401, 3), (0x405, 2), (0x40d, 3)] {
+        assert_eq!(pte::decode(raw, level), Entry::Invalid);
+    }
+}

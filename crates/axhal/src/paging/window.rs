@@ -14,6 +14,7 @@ use super::space::{BOOT_TABLES, SPACE, Tables};
 use super::table::{Frames, Table};
 use super::{Attr, PAGE, PagingError, WINDOWS_BASE};
 use crate::arch::boot::image_to_phys;
+use crate::arch::layout::ROOT_LEVEL;
 use crate::arch::{pte, tlb};
 use crate::cpu::{self, MAX_CPUS};
 use crate::irq;
@@ -62,8 +63,9 @@ pub(crate) fn init_cpu(index: usize) -> Result<(), PagingError> {
     windows[index * SLOTS + PAGES_SLOT].store(pte::table(frame), Ordering::Release);
     // Level 1 of the image, entry for WINDOWS_BASE. All CPUs write the same.
     let level2 = image_to_phys(ptr::from_ref(windows).addr());
-    BOOT_TABLES.0[1][WINDOWS_BASE >> 30 & 511].store(pte::table(level2), Ordering::Release);
-    tlb::publish();
+    BOOT_TABLES.0[1 - ROOT_LEVEL][WINDOWS_BASE >> 30 & 511]
+        .store(pte::table(level2), Ordering::Release);
+    tlb::publish_own();
     Ok(())
 }
 
@@ -101,7 +103,7 @@ pub fn with_window<R>(pa: PhysAddr, len: usize, f: impl FnOnce(*mut u8) -> R) ->
             pte::leaf(PhysAddr::from_usize(block), Attr::Data, 2),
             Ordering::Relaxed,
         );
-        tlb::publish_local();
+        tlb::publish_local(va, 1);
         let result = f(ptr::with_exposed_provenance_mut(va + offset));
         entry.store(0, Ordering::Relaxed);
         tlb::flush_local(va);
@@ -117,7 +119,7 @@ pub fn with_window<R>(pa: PhysAddr, len: usize, f: impl FnOnce(*mut u8) -> R) ->
         let page = PhysAddr::from_usize(block + index * PAGE);
         entry.store(pte::leaf(page, Attr::Data, 3), Ordering::Relaxed);
     }
-    tlb::publish_local();
+    tlb::publish_local(va + pages.start * PAGE, pages.len());
     let result = f(ptr::with_exposed_provenance_mut(va + offset));
     for (index, entry) in table.iter().enumerate().take(pages.end).skip(pages.start) {
         entry.store(0, Ordering::Relaxed);

@@ -10,7 +10,7 @@ fn regs(fdt: &Fdt<'_>, path: &str) -> Result<Vec<(u64, u64)>, MachineError> {
 
 fn interrupts(fdt: &Fdt<'_>, path: &str) -> Result<Vec<(u32, Trigger)>, MachineError> {
     let all = fdt.find(path).expect(path).interrupts()?;
-    let pair = |it: &Interrupt| (it.intid, it.trigger);
+    let pair = |it: &Interrupt| (it.number, it.trigger);
     Ok(all.iter().map(pair).collect())
 }
 

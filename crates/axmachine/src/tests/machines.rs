@@ -2,8 +2,8 @@ use std::{string::ToString, vec::Vec};
 
 use super::*;
 use crate::{
-    Conduit, Cpu, EnableMethod, Fdt, Interrupt, Machine, MachineError, PsciVersion, Region,
-    Trigger, bootargs, console,
+    Conduit, Controller, Cpu, EnableMethod, Fdt, Interrupt, Machine, MachineError, PsciVersion,
+    Region, Trigger, Uart, bootargs, console,
 };
 
 fn machine(blob: &[u8]) -> Result<Machine, MachineError> {
@@ -14,9 +14,10 @@ fn region(base: u64, size: u64) -> Region {
     Region::new(base, size).unwrap()
 }
 
-fn level(intid: u32) -> Interrupt {
+fn level(number: u32) -> Interrupt {
     Interrupt {
-        intid,
+        controller: Controller::Gic,
+        number,
         trigger: Trigger::Level,
     }
 }
@@ -25,37 +26,31 @@ fn level(intid: u32) -> Interrupt {
 fn qemu_virt() {
     let machine = machine(&dtb(VIRT)).unwrap();
     assert_eq!(machine.cpus.found, 4);
-    for (mpidr, cpu) in machine.cpus.list.iter().enumerate() {
+    for (id, cpu) in machine.cpus.list.iter().enumerate() {
         let enable_method = EnableMethod::Psci;
-        let mpidr = mpidr as u64;
-        assert_eq!(
-            *cpu,
-            Cpu {
-                mpidr,
-                enable_method
-            }
-        );
+        let id = id as u64;
+        assert_eq!(*cpu, Cpu { id, enable_method });
     }
+    assert!(machine.riscv().is_none());
+    let arm = machine.arm().unwrap();
     assert_eq!(machine.memory[..], [region(0x4000_0000, 0x8000_0000)]);
     assert!(machine.reserved.is_empty());
     assert_eq!(machine.initrd, None);
     let uart = machine.console.unwrap();
+    assert_eq!(uart.uart, Uart::Pl011);
     assert_eq!(uart.regs, region(0x900_0000, 0x1000));
     assert_eq!(uart.interrupt, Some(level(33)));
-    assert_eq!(machine.gic.distributor, region(0x800_0000, 0x1_0000));
-    assert_eq!(
-        machine.gic.redistributors[..],
-        [region(0x80a_0000, 0xf6_0000)]
-    );
-    assert_eq!(machine.gic.redistributor_stride, None);
-    assert_eq!(machine.gic.maintenance, Some(level(25)));
-    assert_eq!(machine.gic.its_count, 1);
-    assert_eq!(machine.timer.secure_physical, Some(level(29)));
-    assert_eq!(machine.timer.physical, level(30));
-    assert_eq!(machine.timer.virtual_, level(27));
-    assert_eq!(machine.timer.hypervisor, level(26));
-    assert_eq!(machine.timer.frequency, None);
-    let psci = machine.psci.unwrap();
+    assert_eq!(arm.gic.distributor, region(0x800_0000, 0x1_0000));
+    assert_eq!(arm.gic.redistributors[..], [region(0x80a_0000, 0xf6_0000)]);
+    assert_eq!(arm.gic.redistributor_stride, None);
+    assert_eq!(arm.gic.maintenance, Some(level(25)));
+    assert_eq!(arm.gic.its_count, 1);
+    assert_eq!(arm.timer.secure_physical, Some(level(29)));
+    assert_eq!(arm.timer.physical, level(30));
+    assert_eq!(arm.timer.virtual_, level(27));
+    assert_eq!(arm.timer.hypervisor, level(26));
+    assert_eq!(arm.timer.frequency, None);
+    let psci = arm.psci.unwrap();
     assert_eq!(
         (psci.conduit, psci.version),
         (Conduit::Smc, PsciVersion::V1_0)
@@ -65,11 +60,12 @@ fn qemu_virt() {
 #[test]
 fn board() {
     let machine = machine(&dtb(BOARD)).unwrap();
+    let arm = machine.arm().unwrap();
     let cpus: Vec<_> = machine
         .cpus
         .list
         .iter()
-        .map(|cpu| (cpu.mpidr, cpu.enable_method))
+        .map(|cpu| (cpu.id, cpu.enable_method))
         .collect();
     assert_eq!(
         cpus,
@@ -104,23 +100,24 @@ fn board() {
     );
     assert_eq!(machine.initrd, Some(region(0x8_8800_0000, 0x12_3456)));
     let uart = machine.console.unwrap();
+    assert_eq!(uart.uart, Uart::Pl011);
     assert_eq!(uart.regs, region(0x4000_2000, 0x1000));
     assert_eq!(uart.interrupt, Some(level(73)));
-    assert_eq!(machine.gic.distributor, region(0x4_0000_0000, 0x1_0000));
+    assert_eq!(arm.gic.distributor, region(0x4_0000_0000, 0x1_0000));
     assert_eq!(
-        machine.gic.redistributors[..],
+        arm.gic.redistributors[..],
         [
             region(0x4_0010_0000, 0x10_0000),
             region(0x4_0030_0000, 0x20_0000)
         ]
     );
-    assert_eq!(machine.gic.redistributor_stride, Some(0x4_0000));
-    assert_eq!(machine.timer.secure_physical, None);
-    assert_eq!(machine.timer.physical, level(30));
-    assert_eq!(machine.timer.virtual_, level(27));
-    assert_eq!(machine.timer.hypervisor, level(26));
-    assert_eq!(machine.timer.frequency, Some(25_000_000));
-    let psci = machine.psci.unwrap();
+    assert_eq!(arm.gic.redistributor_stride, Some(0x4_0000));
+    assert_eq!(arm.timer.secure_physical, None);
+    assert_eq!(arm.timer.physical, level(30));
+    assert_eq!(arm.timer.virtual_, level(27));
+    assert_eq!(arm.timer.hypervisor, level(26));
+    assert_eq!(arm.timer.frequency, Some(25_000_000));
+    let psci = arm.psci.unwrap();
     assert_eq!(
         (psci.conduit, psci.version),
         (Conduit::Hvc, PsciVersion::V0_2)
@@ -231,7 +228,7 @@ fn more_cpus_than_are_used() {
     let cpus = machine(&blob).unwrap().cpus;
     assert_eq!(cpus.found, 11);
     assert_eq!(cpus.list.len(), 8);
-    assert_eq!(cpus.list[7].mpidr, 7);
+    assert_eq!(cpus.list[7].id, 7);
     assert_eq!(cpus.list[7].enable_method, EnableMethod::Unsupported);
 }
 

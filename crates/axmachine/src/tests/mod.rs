@@ -5,6 +5,7 @@ mod cmdline;
 mod devices;
 mod machines;
 mod reader;
+mod riscv;
 
 use std::{
     io::Write as _,
@@ -14,6 +15,7 @@ use std::{
 };
 
 pub const VIRT: &str = include_str!("../../tests/dts/virt.dts");
+pub const RISCV: &str = include_str!("../../tests/dts/riscv.dts");
 pub const BOARD: &str = include_str!("../../tests/dts/board.dts");
 
 /// Compiles a tree.

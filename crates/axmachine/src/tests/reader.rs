@@ -26,7 +26,7 @@ fn compare(node: &Node<'_>, other: &dtoolkit::fdt::FdtNode<'_>) -> usize {
 fn reads_what_another_reader_reads() {
     // The other one refuses long names.
     let board = BOARD.replace("-with-a-very-long-name", "");
-    for source in [VIRT, &board] {
+    for source in [VIRT, RISCV, &board] {
         let blob = dtb(source);
         let fdt = Fdt::new(&blob).unwrap();
         let other = dtoolkit::fdt::Fdt::new(&blob).unwrap();

@@ -23,6 +23,6 @@ pub unsafe fn set_this(address: usize) {
 }
 
 /// The affinity fields of MPIDR_EL1, in their places.
-pub fn mpidr() -> u64 {
+pub fn id() -> u64 {
     read!("mpidr_el1") & 0xff_00ff_ffff
 }

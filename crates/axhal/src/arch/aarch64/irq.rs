@@ -37,9 +37,10 @@ pub fn unmask() {
 #[cold]
 pub fn take_serror() -> Option<u64> {
     const WAITED_FOR: usize = 1;
-    let serror = &cpu::this().serror;
+    // 0: an SError is a fault of the hypervisor. 1: one is waited for. Else its syndrome.
+    let serror = &cpu::this().trap[0];
     serror.store(WAITED_FOR, Ordering::Relaxed);
-    // SAFETY: the vector keeps all registers, stores to `serror` only, and returns with SErrors
+    // SAFETY: the vector keeps all registers, stores to `trap[0]` only, and returns with SErrors
     // masked, as they are before and after. Memory accesses stay where they are. With the ISB,
     // what is pending is taken here.
     unsafe {

@@ -3,12 +3,17 @@
 pub mod boot;
 pub mod context;
 pub mod cpu;
+pub mod firmware;
 pub mod irq;
+pub mod layout;
 pub mod mem;
 pub mod pte;
 pub mod regs;
 pub mod tlb;
 pub mod trap;
+
+/// What is made ready once the machine is known: nothing.
+pub fn configure(_machine: &crate::machine::Machine) {}
 
 /// Interrupts all other CPUs, so that they see that the hypervisor stops.
 pub fn stop_others() {

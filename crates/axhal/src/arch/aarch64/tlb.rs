@@ -14,9 +14,15 @@ pub fn publish() {
     unsafe { asm!("dsb ishst", "isb", options(nostack, preserves_flags)) };
 }
 
-/// The same, for entries of which only this CPU makes use.
+/// The same, for entries that have become valid in the hypervisor's own tables.
+pub fn publish_own() {
+    publish();
+}
+
+/// The same, for entries of which only this CPU makes use: those of `_pages` pages or blocks from
+/// `_va` on.
 #[inline]
-pub fn publish_local() {
+pub fn publish_local(_va: usize, _pages: usize) {
     // SAFETY: barriers.
     unsafe { asm!("dsb nshst", "isb", options(nostack, preserves_flags)) };
 }
@@ -35,6 +41,9 @@ pub fn sync() {
     // SAFETY: barriers.
     unsafe { asm!("dsb ish", "isb", options(nostack, preserves_flags)) };
 }
+
+/// This CPU is one of those that hear of other CPUs' flushes from now on: it always was.
+pub fn joined() {}
 
 /// Invalidates what this CPU remembers of `va`, after its entry was made invalid. Complete when
 /// it returns.

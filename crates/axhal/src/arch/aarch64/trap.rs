@@ -3,7 +3,6 @@
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 
-use super::regs::read;
 use crate::cpu::PerCpu;
 use crate::{console, fault, paging};
 
@@ -23,7 +22,7 @@ struct FatalFrame {
 global_asm!(
     include_str!("vectors.S"),
     percpu_emergency = const offset_of!(PerCpu, emergency),
-    percpu_serror = const offset_of!(PerCpu, serror),
+    percpu_serror = const offset_of!(PerCpu, trap),
     frame_size = const size_of::<FatalFrame>(),
     irq = sym irq,
     fatal = sym fatal,
@@ -85,7 +84,7 @@ pub fn frame_pointer() -> usize {
 pub fn backtrace(mut frame: usize) -> impl Iterator<Item = usize> {
     core::iter::from_fn(move || {
         let record = frame;
-        if record == 0 || !record.is_multiple_of(16) || !readable(record) {
+        if record == 0 || !record.is_multiple_of(16) || !paging::is_memory(record) {
             return None;
         }
         let record = core::ptr::with_exposed_provenance::<[usize; 2]>(record);
@@ -95,14 +94,4 @@ pub fn backtrace(mut frame: usize) -> impl Iterator<Item = usize> {
         frame = if next > frame { next } else { 0 };
         (address != 0).then_some(address)
     })
-}
-
-/// Is the page of `va` Normal memory that can be read here?
-fn readable(va: usize) -> bool {
-    // SAFETY: a translation changes nothing but PAR_EL1, which may be a guest's; but this
-    // machine is being stopped.
-    unsafe { asm!("at s1e2r, {}", "isb", in(reg) va, options(nostack, preserves_flags)) };
-    let par = read!("par_el1");
-    // F: the translation failed. ATTR: MAIR's byte, 0x04 for a device.
-    par & 1 == 0 && par >> 56 == 0xff
 }

@@ -1,7 +1,7 @@
 //! A host has no interrupt controller, counter or firmware for us. Tests see what the drivers
 //! would have done.
 
-use crate::drivers::psci::Call;
+use crate::drivers::{psci, sbi};
 
 /// What a driver asked the CPU for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,12 @@ pub enum Op {
     Deadline(u64),
     /// A write to CNTHP_CTL_EL2.
     TimerControl(u64),
+    /// A write to `stimecmp`.
+    Stimecmp(u64),
+    /// Bits cleared in `sip`.
+    ClearSip(u64),
+    /// A write to `sie`.
+    Sie(u64),
 }
 
 #[cfg(test)]
@@ -43,7 +49,7 @@ pub fn dsb_ishst() {
     did(Op::StoreBarrier);
 }
 
-pub fn dsb_sy() {
+pub fn full_barrier() {
     did(Op::FullBarrier);
 }
 
@@ -95,11 +101,64 @@ pub fn write_timer_control(value: u64) {
     did(Op::TimerControl(value));
 }
 
+pub fn time() -> u64 {
+    0
+}
+
+pub fn write_stimecmp(ticks: u64) {
+    did(Op::Stimecmp(ticks));
+}
+
+pub fn clear_sip(bits: u64) {
+    did(Op::ClearSip(bits));
+}
+
+pub fn write_sie(bits: u64) {
+    did(Op::Sie(bits));
+}
+
+#[cfg(test)]
+std::thread_local! {
+    /// What this thread's `sip` has.
+    pub static SIP: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(test)]
+pub fn read_sip() -> u64 {
+    SIP.get()
+}
+
+#[cfg(not(test))]
+pub fn read_sip() -> u64 {
+    0
+}
+
+/// No firmware answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Ecall;
+
+impl sbi::Call for Ecall {
+    fn call(&self, _extension: usize, _function: usize, _args: [usize; 5]) -> (isize, usize) {
+        (-2, 0)
+    }
+}
+
+/// The firmware is no console.
+#[derive(Clone, Copy, Debug)]
+pub enum FirmwareConsole {}
+
+impl FirmwareConsole {
+    /// Prints a byte.
+    pub fn put(&self, _byte: u8) {
+        match *self {}
+    }
+}
+
 /// No firmware answers.
 #[derive(Clone, Copy, Debug)]
 pub enum Firmware {}
 
-impl Call for Firmware {
+impl psci::Call for Firmware {
     fn call(&self, _id: u32, _args: [u64; 3]) -> u64 {
         match *self {}
     }

@@ -268,7 +268,7 @@ pub fn ack() -> u32 {
     // effects of accesses to the GIC registers"): without, a look at its active state, or the line
     // firing once more, could come before. It also keeps the handler's reads behind the IAR, so
     // that they see what the sender of an SGI wrote before it.
-    arch::dsb_sy();
+    arch::full_barrier();
     intid
 }
 

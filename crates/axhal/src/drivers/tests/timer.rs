@@ -1,11 +1,8 @@
 use proptest::prelude::*;
 
-use crate::{
-    drivers::{
-        arch::{OPS, Op},
-        timer::{BadFrequency, Scale, Timer},
-    },
-    machine::{self, Interrupt, Trigger},
+use crate::drivers::{
+    arch::{OPS, Op},
+    timer::{BadFrequency, Scale, Timer},
 };
 
 #[test]
@@ -33,17 +30,7 @@ fn round_figures() {
 
 /// The host has no counter, so the frequency is the tree's, or there is none.
 fn timer(frequency: Option<u32>) -> Result<Timer, BadFrequency> {
-    let line = |intid| Interrupt {
-        intid,
-        trigger: Trigger::Level,
-    };
-    Timer::new(&machine::Timer {
-        secure_physical: None,
-        physical: line(30),
-        virtual_: line(27),
-        hypervisor: line(26),
-        frequency,
-    })
+    Timer::new(&super::arm_machine(frequency))
 }
 
 #[test]

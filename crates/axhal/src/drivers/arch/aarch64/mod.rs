@@ -9,6 +9,17 @@ pub use counter::*;
 pub use icc::*;
 pub use smc::Firmware;
 
+/// The firmware is no console.
+#[derive(Clone, Copy, Debug)]
+pub enum FirmwareConsole {}
+
+impl FirmwareConsole {
+    /// Prints a byte.
+    pub fn put(&self, _byte: u8) {
+        match *self {}
+    }
+}
+
 use core::arch::asm;
 
 /// Reads a system register whose reading has no effect.
@@ -55,7 +66,7 @@ pub fn dsb_ishst() {
 
 /// Waits until all memory accesses before it are complete, for devices too.
 #[inline]
-pub fn dsb_sy() {
+pub fn full_barrier() {
     // SAFETY: a barrier.
     unsafe { asm!("dsb sy", options(nostack, preserves_flags)) }
 }

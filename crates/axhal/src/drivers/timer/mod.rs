@@ -1,17 +1,27 @@
-//! The system counter and this CPU's hypervisor timer (CNTHP): Arm DDI 0487, chapter D12.
+//! The system counter, and the timer that each CPU has for the hypervisor.
 //!
 //! Inside the hypervisor time is ticks of the counter, which all CPUs and guests share;
 //! nanoseconds are for interfaces.
 
-use super::arch;
+#[cfg(not(target_arch = "riscv64"))]
+mod arm;
+// A host has both, and its timer is of the first kind.
+#[cfg(not(target_arch = "aarch64"))]
+#[cfg_attr(not(target_arch = "riscv64"), allow(dead_code))]
+pub(crate) mod riscv;
+
+#[cfg(not(target_arch = "riscv64"))]
+use arm::Clock;
+#[cfg(target_arch = "riscv64")]
+use riscv::Clock;
+
+use crate::machine::Machine;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
-/// The fastest counter accepted: CNTFRQ_EL0 has 32 bits.
+/// The fastest counter accepted: a frequency has 32 bits.
 const MAX_FREQUENCY: u64 = u32::MAX as u64;
 /// The slowest: below, a tick is too long for a scheduler.
 const MIN_FREQUENCY: u64 = 1_000;
-
-const CTL_ENABLE: u64 = 1 << 0;
 
 /// Converts between ticks and nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +66,12 @@ impl Scale {
     }
 }
 
-/// The counter's frequency can't be: in CNTFRQ_EL0, and in the device tree.
+/// The counter's frequency can't be, or the tree is another architecture's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadFrequency {
-    /// CNTFRQ_EL0, in Hz.
+    /// CNTFRQ_EL0, in Hz, where there is such a register.
     pub register: u64,
-    /// `clock-frequency`, in Hz.
+    /// What the device tree says, in Hz.
     pub property: Option<u32>,
 }
 
@@ -69,21 +79,19 @@ pub struct BadFrequency {
 #[derive(Clone, Copy, Debug)]
 pub struct Timer {
     scale: Scale,
-    self_synchronized: bool,
+    clock: Clock,
 }
 
 impl Timer {
-    /// The timer of a machine. `clock-frequency` of its tree counts only if the firmware didn't
-    /// set CNTFRQ_EL0, which guests read too.
-    pub fn new(machine: &crate::machine::Timer) -> Result<Self, BadFrequency> {
-        let register = arch::counter_frequency();
-        let property = machine.frequency;
+    /// The timer of a machine.
+    pub fn new(machine: &Machine) -> Result<Self, BadFrequency> {
+        let (register, property) = Clock::frequency(machine);
         let scale = Scale::new(register)
             .or_else(|| Scale::new(property?.into()))
             .ok_or(BadFrequency { register, property })?;
         Ok(Self {
             scale,
-            self_synchronized: arch::has_self_synchronized_counter(),
+            clock: Clock::new(machine),
         })
     }
 
@@ -96,26 +104,18 @@ impl Timer {
     /// Ticks of the counter now. Not read early.
     #[inline]
     pub fn now(&self) -> u64 {
-        if self.self_synchronized {
-            arch::counter_self_synchronized()
-        } else {
-            arch::counter()
-        }
+        self.clock.now()
     }
 
     /// Lets this CPU's timer interrupt when the counter reaches `ticks`; at once if it has.
     #[inline]
     pub fn set_deadline(&self, ticks: u64) {
-        arch::write_deadline(ticks);
-        arch::write_timer_control(CTL_ENABLE);
-        // In effect before the caller sleeps or enters a guest.
-        arch::isb();
+        self.clock.set_deadline(ticks);
     }
 
     /// Stops this CPU's timer. Its line falls, so that an interrupt that was pending is withdrawn.
     #[inline]
     pub fn clear_deadline(&self) {
-        arch::write_timer_control(0);
-        arch::isb();
+        self.clock.clear_deadline();
     }
 }

@@ -70,7 +70,26 @@ pub struct Psci {
     pub version: PsciVersion,
 }
 
-pub(super) fn gic(fdt: &Fdt<'_>) -> Result<GicV3, MachineError> {
+/// What is Arm's about a machine.
+#[derive(Clone, Debug)]
+pub struct Arm {
+    /// The interrupt controller.
+    pub gic: GicV3,
+    /// The CPUs' timers.
+    pub timer: Timer,
+    /// The firmware's power interface, if it has one.
+    pub psci: Option<Psci>,
+}
+
+pub(super) fn read(fdt: &Fdt<'_>) -> Result<Arm, MachineError> {
+    Ok(Arm {
+        gic: gic(fdt)?,
+        timer: timer(fdt)?,
+        psci: psci(fdt)?,
+    })
+}
+
+fn gic(fdt: &Fdt<'_>) -> Result<GicV3, MachineError> {
     let Some(node) = fdt.compatible(&[GICV3]) else {
         let other = ["arm,gic-400", "arm,cortex-a15-gic", "arm,cortex-a7-gic"];
         return Err(match fdt.compatible(&other) {
@@ -133,17 +152,20 @@ fn stride(gic: &Node<'_>) -> Result<Option<u64>, MachineError> {
 /// A node's interrupts, all of which must be PPIs.
 fn ppis(node: &Node<'_>) -> Result<ArrayVec<Interrupt, MAX_INTERRUPTS>, MachineError> {
     let interrupts = node.interrupts()?;
-    match interrupts.iter().find(|interrupt| interrupt.intid >= 32) {
+    match interrupts
+        .iter()
+        .find(|interrupt| interrupt.line().is_some())
+    {
         None => Ok(interrupts),
         Some(spi) => Err(MachineError::Value {
             node: node.offset(),
             property: "interrupts",
-            value: spi.intid.into(),
+            value: spi.number.into(),
         }),
     }
 }
 
-pub(super) fn timer(fdt: &Fdt<'_>) -> Result<Timer, MachineError> {
+fn timer(fdt: &Fdt<'_>) -> Result<Timer, MachineError> {
     let names = ["arm,armv8-timer", "arm,armv7-timer"];
     let node = fdt
         .compatible(&names)
