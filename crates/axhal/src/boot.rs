@@ -11,7 +11,7 @@ use crate::drivers::mmio::Mmio;
 use crate::drivers::uart::Uart;
 use crate::machine::{self, Fdt, Machine, MachineError, Region, fdt};
 use crate::paging::{self, PagingError};
-use crate::{arch, console, cpu, power};
+use crate::{arch, console, cpu, image, power};
 
 /// What the boot loader and the machine hand over.
 #[derive(Debug)]
@@ -198,7 +198,7 @@ fn prepare(pa: PhysAddr, blob: &'static [u8], tree: &Fdt<'static>) -> Result<Boo
     paging::set_ram(&machine);
     let error = BootError::NoDeviceTree(pa);
     let fdt_region = Region::new(pa.as_usize() as u64, blob.len() as u64).ok_or(error)?;
-    let image = arch::boot::image().ok_or(error)?;
+    let image = image::region().ok_or(error)?;
     if let Some(initrd) = &machine.initrd {
         let holds = |bank: &Region| bank.base <= initrd.base && initrd.end() <= bank.end();
         if !machine.memory.iter().any(holds)
@@ -216,6 +216,6 @@ fn prepare(pa: PhysAddr, blob: &'static [u8], tree: &Fdt<'static>) -> Result<Boo
         fdt_region,
         fdt: blob,
         initrd,
-        embedded: arch::boot::bundle(),
+        embedded: image::bundle(),
     })
 }

@@ -8,7 +8,7 @@ use core::fmt;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::{arch, console, cpu, power};
+use crate::{arch, console, cpu, image, power};
 
 /// The CPU that reports, plus one.
 static REPORTER: AtomicUsize = AtomicUsize::new(0);
@@ -65,7 +65,7 @@ fn report(what: impl FnOnce(), first: Option<usize>, frame: usize) {
         Some((vm, vcpu)) => console::write(format_args!("vm {vm}, vcpu {vcpu}\n")),
         None => console::write(format_args!("no vcpu\n")),
     }
-    console::write(format_args!("build-id {}\n", Hex(arch::boot::build_id())));
+    console::write(format_args!("build-id {}\n", Hex(image::build_id())));
     let mut number = 0;
     let mut print = |address: usize| {
         console::write(format_args!("#{number} {address:#x}\n"));

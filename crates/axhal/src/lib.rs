@@ -23,6 +23,8 @@ pub mod cpu;
 #[cfg(target_os = "none")]
 mod fault;
 #[cfg(target_os = "none")]
+mod image;
+#[cfg(target_os = "none")]
 pub mod irq;
 #[cfg(target_os = "none")]
 pub mod power;

@@ -3,13 +3,12 @@
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use axhal::boot::BootInfo;
-use axhal::drivers::gicv3::{self, Gic};
 use axhal::drivers::mmio::Mmio;
-use axhal::drivers::timer::Timer;
 use axhal::machine::Region;
 use axhal::paging::{self, PAGE, PhysAddr};
-use axhal::{console, cpu, power};
+use axhal::{console, power};
 
+use crate::arch::{self, Event};
 use crate::{checks, faults};
 
 // A bundle that is more than a page and not whole pages.
@@ -51,18 +50,20 @@ fn frames(count: usize, align: usize) -> Option<PhysAddr> {
     Some(PhysAddr::from_usize(next.next_multiple_of(align)))
 }
 
-/// Two blocks of RAM behind all that is used: the first becomes the frame source's, the second is
+/// Two blocks of RAM that nobody uses: the first becomes the frame source's, the second is
 /// returned, to be guest RAM.
 fn memory(info: &BootInfo) -> usize {
+    let reserved = info.machine.reserved.iter().map(|reserved| reserved.region);
     let used = [Some(info.image), Some(info.fdt_region), info.initrd];
-    let top = used.iter().flatten().map(Region::end).max().unwrap_or(0);
-    let base = (top as usize).next_multiple_of(M2);
-    assert!(
-        info.machine
-            .memory
-            .iter()
-            .any(|bank| bank.contains((base + 2 * M2) as u64))
-    );
+    let used = used.into_iter().flatten().chain(reserved);
+    // Right behind one of those that are used.
+    let place = |end: u64| Region::new(end.next_multiple_of(M2 as u64), 2 * M2 as u64);
+    let free = |place: &Region| {
+        let holds = |bank: &Region| bank.base <= place.base && place.end() <= bank.end();
+        info.machine.memory.iter().any(holds) && !used.clone().any(|used| used.overlaps(place))
+    };
+    let mut places = used.clone().filter_map(|used| place(used.end()));
+    let base = places.find(free).expect("free RAM").base as usize;
     let va = paging::map_direct(PhysAddr::from_usize(base), POOL).expect("map_direct");
     assert_eq!(va.as_usize(), paging::DIRECT_BASE + base);
     NEXT.store(base, Ordering::Relaxed);
@@ -71,46 +72,31 @@ fn memory(info: &BootInfo) -> usize {
     base + M2
 }
 
-fn registers(region: &Region) -> Mmio {
+/// Maps registers.
+pub fn registers(region: &Region) -> Mmio {
     let (base, len) = (region.base as usize, region.size as usize);
     let va = paging::map_device(PhysAddr::from_usize(base), len).expect("map_device");
     // SAFETY: mapped as Device for ever; an interrupt controller's registers reach no memory.
     unsafe { Mmio::new(va.as_usize(), len) }
 }
 
-/// Interrupts that a test uses: the hypervisor's timer, on this CPU.
-fn timer(info: &BootInfo) -> Timer {
-    let machine = &info.machine;
-    let dist = registers(&machine.gic.distributor);
-    let redist = registers(&machine.gic.redistributors[0]);
-    let mpidr = cpu::this().mpidr();
-    let gic = Gic::init(&machine.gic, dist, &[redist], mpidr).expect("gic");
-    let lines = gic.init_cpu(mpidr).expect("redistributor");
-    lines
-        .line(machine.timer.hypervisor.intid)
-        .expect("a PPI")
-        .enable();
-    Timer::new(&machine.timer).expect("a frequency")
-}
-
 fn irq() {
-    let intid = gicv3::ack();
-    if let Some(info) = (intid < 1020).then(axhal::boot::info) {
-        if intid == info.machine.timer.hypervisor.intid
-            && let Ok(timer) = Timer::new(&info.machine.timer)
-        {
-            timer.clear_deadline();
+    match arch::serve() {
+        Event::None => {}
+        Event::Timer | Event::Other => {
+            INTERRUPTS.fetch_add(1, Ordering::Relaxed);
         }
-        gicv3::end(intid);
-        gicv3::deactivate(intid);
-        INTERRUPTS.fetch_add(1, Ordering::Relaxed);
+        Event::Kick => {
+            axhal::park_if_stopping();
+            checks::kicked();
+        }
     }
     checks::preempted();
 }
 
 fn main(info: &'static BootInfo) -> ! {
     let guest_ram = memory(info);
-    let timer = timer(info);
+    let timer = arch::init(info);
     match info.bootargs {
         "" => checks::all(info, &timer, guest_ram),
         fault => {

@@ -9,6 +9,7 @@ use axhal::drivers::timer::Timer;
 use axhal::paging::{self, PAGE, PagingError, PhysAddr, VirtAddr};
 use axhal::{cpu, irq, mem};
 
+use crate::arch;
 use crate::bare::{INTERRUPTS, M2};
 use crate::say;
 
@@ -20,6 +21,7 @@ pub fn all(info: &'static BootInfo, timer: &Timer, guest_ram: usize) {
     memory_helpers();
     interrupts(timer);
     switches(timer);
+    arch::extra(info);
     cpus(guest_ram);
 }
 
@@ -252,8 +254,21 @@ fn started(index: usize) -> ! {
     let pa = PhysAddr::from_usize(GUEST_RAM.load(Ordering::Relaxed) + index * PAGE);
     // SAFETY: RAM that only this CPU uses now.
     paging::with_window(pa, 1, |p| unsafe { p.write_volatile(index as u8 + 1) });
+    arch::init_cpu();
     MARKED.fetch_add(1, Ordering::Release);
-    axhal::power::park()
+    while KICKED.load(Ordering::Acquire) & 1 << index == 0 {
+        irq::wait_for_interrupt();
+    }
+    // Where it answers from now on.
+    irq::preemptible(|| axhal::power::park())
+}
+
+/// The CPUs that have been kicked.
+static KICKED: AtomicUsize = AtomicUsize::new(0);
+
+/// This CPU has been kicked.
+pub fn kicked() {
+    KICKED.fetch_or(1 << cpu::index(), Ordering::Release);
 }
 
 fn cpus(guest_ram: usize) {
@@ -270,5 +285,18 @@ fn cpus(guest_ram: usize) {
         let mark = paging::with_window(pa, 1, |p| unsafe { p.read_volatile() });
         assert_eq!(mark, index as u8 + 1);
     }
+    for index in (0..count).filter(|&index| index != this) {
+        assert!(KICKED.load(Ordering::Acquire) & 1 << index == 0);
+        arch::kick(index);
+        while KICKED.load(Ordering::Acquire) & 1 << index == 0 {
+            core::hint::spin_loop();
+        }
+    }
+    // With them all there: what is unmapped is so for all.
+    let stack = paging::alloc_stack(31).expect("stack");
+    let bottom = stack.bottom();
+    // SAFETY: nothing runs on it.
+    unsafe { stack.free() }.expect("free");
+    assert!(paging::translate(bottom).is_none());
     say!("PASS cpus {count}");
 }

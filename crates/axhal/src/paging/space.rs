@@ -12,9 +12,9 @@ use super::{
     Attr, DEVICE_BASE, DEVICE_LIMIT, DIRECT_BASE, DIRECT_LIMIT, PAGE, PagingError, READONLY_BASE,
     READONLY_LIMIT,
 };
-use crate::arch::boot::{image_to_phys, phys_to_bss};
 use crate::arch::layout::{self, ROOT_LEVEL};
 use crate::arch::tlb;
+use crate::image::{self, phys_to_bss};
 use crate::irq;
 
 /// Makes table entries written before visible to the table walkers of all CPUs, and to accesses of
@@ -95,7 +95,7 @@ impl Frames for Space {
             frame
         } else {
             self.spare = self.spare.checked_sub(1)?;
-            image_to_phys(ptr::from_ref(SPARE_TABLES.0.get(self.spare)?).addr())
+            image::to_phys(ptr::from_ref(SPARE_TABLES.0.get(self.spare)?).addr())
         };
         for entry in self.table(frame) {
             entry.store(0, Ordering::Relaxed);
@@ -139,7 +139,7 @@ pub(crate) fn is_memory(va: usize) -> bool {
 
 /// Where the root table lies.
 pub(crate) fn root() -> PhysAddr {
-    image_to_phys(ptr::from_ref(&BOOT_TABLES).addr())
+    image::to_phys(ptr::from_ref(&BOOT_TABLES).addr())
 }
 
 /// From now on frames for tables and stacks come from `source`. It is called with the paging lock

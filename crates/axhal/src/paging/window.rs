@@ -13,10 +13,10 @@ use spin::Once;
 use super::space::{BOOT_TABLES, SPACE, Tables};
 use super::table::{Frames, Table};
 use super::{Attr, PAGE, PagingError, WINDOWS_BASE};
-use crate::arch::boot::image_to_phys;
 use crate::arch::layout::ROOT_LEVEL;
 use crate::arch::{pte, tlb};
 use crate::cpu::{self, MAX_CPUS};
+use crate::image;
 use crate::irq;
 use crate::machine::{MAX_BANKS, MAX_RESERVATIONS, Machine, Region};
 
@@ -62,7 +62,7 @@ pub(crate) fn init_cpu(index: usize) -> Result<(), PagingError> {
     let windows = &WINDOWS.0[0];
     windows[index * SLOTS + PAGES_SLOT].store(pte::table(frame), Ordering::Release);
     // Level 1 of the image, entry for WINDOWS_BASE. All CPUs write the same.
-    let level2 = image_to_phys(ptr::from_ref(windows).addr());
+    let level2 = image::to_phys(ptr::from_ref(windows).addr());
     BOOT_TABLES.0[1 - ROOT_LEVEL][WINDOWS_BASE >> 30 & 511]
         .store(pte::table(level2), Ordering::Release);
     tlb::publish_own();

@@ -2,14 +2,13 @@
 
 use core::arch::global_asm;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 use memory_addr::PhysAddr;
 
 use super::{pte, regs};
 use crate::boot::BootInfo;
 use crate::cpu::{CPUS, PerCpu};
-use crate::machine::Region;
+use crate::image;
 use crate::paging::{self, Attr, BOOT_TABLES, IMAGE_BASE, ROOT_LEN};
 
 global_asm!(
@@ -43,77 +42,14 @@ global_asm!(
     secondary_entry = sym secondary_rust_entry,
 );
 
-// Their addresses mean something, not what they hold.
+// Its address means something, not what it holds.
 unsafe extern "C" {
-    safe static __data_end: u8;
-    safe static __bundle_start: u8;
-    safe static __bundle_end: u8;
-    safe static __bundle_pages_end: u8;
-    safe static __bss_start: u8;
-    safe static __bss_end: u8;
-    safe static __build_id: u8;
-    safe static __build_id_end: u8;
     safe static axhal_secondary_start: u8;
-}
-
-/// Where the image lies.
-static IMAGE: AtomicUsize = AtomicUsize::new(0);
-
-/// Physical minus virtual address, for what is linked before .bss, and for .bss.
-fn shifts() -> (usize, usize) {
-    let image = IMAGE.load(Ordering::Relaxed).wrapping_sub(IMAGE_BASE);
-    let linked = (&raw const __bss_start).addr();
-    let bundle = (&raw const __bundle_pages_end).addr() - (&raw const __bundle_start).addr();
-    let lies = (&raw const __data_end).addr() + bundle;
-    (image, image.wrapping_add(lies).wrapping_sub(linked))
-}
-
-/// The physical address of something in the image.
-pub fn image_to_phys(va: usize) -> PhysAddr {
-    let (image, bss) = shifts();
-    let shift = if va < (&raw const __bss_start).addr() {
-        image
-    } else {
-        bss
-    };
-    PhysAddr::from_usize(va.wrapping_add(shift))
-}
-
-/// The virtual address of `pa`, if it is in .bss.
-pub fn phys_to_bss(pa: PhysAddr) -> Option<usize> {
-    let va = pa.as_usize().wrapping_sub(shifts().1);
-    ((&raw const __bss_start).addr()..(&raw const __bss_end).addr())
-        .contains(&va)
-        .then_some(va)
-}
-
-/// The memory the image takes, from its header to the end of .bss.
-pub fn image() -> Option<Region> {
-    let start = IMAGE.load(Ordering::Relaxed);
-    let end = (&raw const __bss_end).addr().wrapping_add(shifts().1);
-    Region::new(start as u64, end.wrapping_sub(start) as u64)
-}
-
-/// The memory of the embedded bundle; empty if there is none.
-pub fn bundle() -> Option<Region> {
-    let start = image_to_phys((&raw const __data_end).addr());
-    let len = (&raw const __bundle_end).addr() - (&raw const __bundle_start).addr();
-    Region::new(start.as_usize() as u64, len as u64)
-}
-
-/// The build id of the image: the descriptor of the linker's note.
-pub fn build_id() -> &'static [u8] {
-    let start = &raw const __build_id;
-    let len = (&raw const __build_id_end).addr() - start.addr();
-    // SAFETY: the linker script puts the symbols around one section of .rodata.
-    let note = unsafe { core::slice::from_raw_parts(start, len) };
-    // Name size, descriptor size and type, of four bytes each; the name "GNU\0"; the descriptor.
-    note.get(16..).unwrap_or_default()
 }
 
 /// The physical address at which a CPU starts.
 pub fn secondary_entry() -> u64 {
-    image_to_phys((&raw const axhal_secondary_start).addr()).as_usize() as u64
+    image::to_phys((&raw const axhal_secondary_start).addr()).as_usize() as u64
 }
 
 unsafe extern "Rust" {
@@ -127,8 +63,8 @@ pub fn main(info: &'static BootInfo) -> ! {
 }
 
 /// x19 to x21 of boot.S.
-extern "C" fn primary_entry(fdt: usize, image: usize, regime: usize) -> ! {
-    IMAGE.store(image, Ordering::Relaxed);
+extern "C" fn primary_entry(fdt: usize, start: usize, regime: usize) -> ! {
+    image::lies_at(start);
     let obstacle = match regime {
         0 => None,
         1 => Some("started at EL1, needs EL2"),
@@ -139,9 +75,4 @@ extern "C" fn primary_entry(fdt: usize, image: usize, regime: usize) -> ! {
 
 extern "C" fn secondary_rust_entry() -> ! {
     crate::cpu::started()
-}
-
-/// Is `va` in the unmapped pages below the boot CPU's stack?
-pub fn is_boot_guard(va: usize) -> bool {
-    ((&raw const __data_end).addr()..(&raw const __bss_start).addr()).contains(&va)
 }

@@ -2,11 +2,12 @@
 
 use spin::Once;
 
-use super::boot::{image_to_phys, secondary_entry};
+use super::boot::secondary_entry;
 use super::mem;
 use crate::cpu::PerCpu;
 use crate::drivers::psci::{Firmware, Psci, PsciError};
 use crate::drivers::uart::Uart;
+use crate::image;
 use crate::machine::{self, Cpu, EnableMethod, Fdt};
 
 /// What the firmware answers.
@@ -47,7 +48,7 @@ pub unsafe fn start_cpu(cpu: &Cpu, data: &'static PerCpu) -> Option<Result<(), E
         .get()
         .filter(|_| cpu.enable_method == EnableMethod::Psci)?;
     let va = data.address();
-    let context = image_to_phys(va).as_usize() as u64;
+    let context = image::to_phys(va).as_usize() as u64;
     // SAFETY: mapped: it is a static. The entry is boot code made for this; it reads this PerCpu,
     // which has just been cleaned and stays this CPU's, and the image, which the boot loader
     // cleaned and which code doesn't change.

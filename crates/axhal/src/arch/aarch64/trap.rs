@@ -4,7 +4,7 @@ use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 
 use crate::cpu::PerCpu;
-use crate::{console, fault, paging};
+use crate::{console, fault, image, paging};
 
 /// What vectors.S saves of the place that failed.
 #[repr(C)]
@@ -54,7 +54,7 @@ fn dump(frame: &FatalFrame) {
     // EC: an abort taken from this EL, with DFSC saying translation fault.
     let class = frame.esr >> 26 & 0x3f;
     let far = frame.far;
-    if class == 0x25 && (paging::is_stack_area(far) || super::boot::is_boot_guard(far)) {
+    if class == 0x25 && (paging::is_stack_area(far) || image::is_boot_guard(far)) {
         console::write(format_args!(" (stack overflow)"));
     }
     console::write(format_args!(

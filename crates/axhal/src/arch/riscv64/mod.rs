@@ -39,3 +39,27 @@
 //! a call may change, and `sepc`, on the interrupted stack, calls the hypervisor's `irq` function, which
 //! may switch tasks, and returns by SRET with SPP = SPIE = 1 and `hstatus.SPV` = 0. An exception
 //! is reported, on the hart's emergency stack, and ends it.
+
+pub mod boot;
+pub mod context;
+pub mod cpu;
+pub mod firmware;
+pub mod irq;
+pub mod layout;
+pub mod mem;
+pub mod pte;
+pub mod regs;
+pub mod remote;
+pub mod tlb;
+pub mod trap;
+
+/// What is made ready once the machine is known.
+pub fn configure(machine: &crate::machine::Machine) {
+    mem::configure(machine);
+    tlb::configure(machine);
+}
+
+/// Interrupts all other harts, so that they see that the hypervisor stops.
+pub fn stop_others() {
+    remote::send_ipi(crate::cpu::online());
+}

@@ -90,7 +90,7 @@ pub struct FirmwareConsole {
 
 impl FirmwareConsole {
     /// The firmware's console.
-    pub fn new() -> Self {
+    pub fn find() -> Self {
         Self {
             dbcn: Sbi::new(Ecall).has(extension::DBCN),
         }

@@ -1,0 +1,85 @@
+//! The hart's own interrupts, and the PLIC.
+
+use axhal::boot::{self, BootInfo};
+use axhal::cpu;
+use axhal::drivers::intc::{self, Pending};
+use axhal::drivers::plic::Plic;
+use axhal::drivers::timer::Timer;
+use axhal::{console, irq, remote};
+
+use super::Event;
+use crate::bare::registers;
+use crate::say;
+
+/// Sets the boot CPU up.
+pub fn init(info: &BootInfo) -> Timer {
+    let timer = Timer::new(&info.machine).expect("a frequency");
+    timer.clear_deadline();
+    init_cpu();
+    timer
+}
+
+/// Sets this CPU up.
+pub fn init_cpu() {
+    intc::init_cpu();
+}
+
+/// Interrupts another CPU.
+pub fn kick(cpu: usize) {
+    remote::send_ipi(1 << cpu);
+}
+
+/// Serves one interrupt.
+pub fn serve() -> Event {
+    match intc::pending() {
+        None => Event::None,
+        Some(Pending::Software) => {
+            intc::clear_software();
+            Event::Kick
+        }
+        Some(Pending::Timer) => {
+            if let Ok(timer) = Timer::new(&boot::info().machine) {
+                timer.clear_deadline();
+            }
+            Event::Timer
+        }
+        Some(Pending::External) => Event::Other,
+    }
+}
+
+/// The PLIC, with the UART's transmitter as a source that fires.
+pub fn extra(info: &BootInfo) {
+    let riscv = info.machine.riscv().expect("a RISC-V machine");
+    let plic = Plic::init(registers(&riscv.plic.regs), riscv.plic.sources).expect("plic");
+    let context = riscv.plic.contexts[cpu::index()].expect("a context");
+    let context = plic.context(context).expect("context");
+    let (Some(uart), Some(line)) = (
+        console::uart(),
+        info.machine
+            .console
+            .and_then(|console| console.interrupt)
+            .and_then(|interrupt| interrupt.line()),
+    ) else {
+        return;
+    };
+    assert!(irq::masked() && plic.has(line) && plic.claim(&context).is_none());
+    plic.set_enabled(&context, line, true).expect("a source");
+    uart.set_tx_interrupt(true);
+    assert!(plic.claim(&context).is_none(), "it is masked");
+    plic.set_masked(line, false);
+    assert_eq!(intc::pending(), Some(Pending::External));
+    assert_eq!(plic.claim(&context), Some(line));
+    assert_ne!(intc::pending(), Some(Pending::External));
+    // Not completed, it can't fire again; completed it does, for its line is high still.
+    assert!(plic.claim(&context).is_none());
+    plic.complete(&context, line);
+    uart.set_tx_interrupt(false);
+    uart.set_tx_interrupt(true);
+    assert_eq!(plic.claim(&context), Some(line));
+    uart.set_tx_interrupt(false);
+    uart.clear_interrupts();
+    plic.complete(&context, line);
+    assert!(plic.claim(&context).is_none());
+    assert_ne!(intc::pending(), Some(Pending::External));
+    say!("PASS plic");
+}
