@@ -17,6 +17,8 @@ fn main() {
         "--build-id=sha1".into(),
         "-zmax-page-size=4096".into(),
         "-znoexecstack".into(),
+        // The names that the assembler makes up for itself would hide those of functions.
+        "--discard-locals".into(),
     ] {
         println!("cargo::rustc-link-arg-bins={argument}");
     }

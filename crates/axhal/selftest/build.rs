@@ -17,6 +17,8 @@ fn main() {
         "--build-id=sha1",
         "-zmax-page-size=4096",
         "-znoexecstack",
+        // The names that the assembler makes up for itself would hide those of functions.
+        "--discard-locals",
     ] {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
