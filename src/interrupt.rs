@@ -10,8 +10,8 @@ use crate::console;
 use crate::task::SCHEDULER;
 use crate::vm::Vm;
 
-/// More lines than any machine has: INTIDs 32 to 1019.
-const LINES: usize = 988;
+/// More lines than any machine has: INTIDs 32 to 1019 of a GIC, sources 1 to 1023 of a PLIC.
+const LINES: usize = 1024;
 
 /// Which VM each line belongs to. A line's lock is held while its interrupt is recorded, so that
 /// nothing of an interrupt is left once [`detach`] has had the lock. It comes before all locks of

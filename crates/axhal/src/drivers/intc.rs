@@ -22,7 +22,8 @@ pub enum Pending {
     External,
 }
 
-/// Lets all three interrupt this hart, wherever interrupts are not masked.
+/// Lets all three interrupt this hart, wherever interrupts are not masked. The timer must have a
+/// deadline, or none: what it has after reset may have passed already.
 pub fn init_cpu() {
     arch::clear_sip(1 << SOFTWARE);
     arch::write_sie(ALL);

@@ -161,6 +161,11 @@ impl<C: Call> Sbi<C> {
             .is_ok_and(|found| found != 0)
     }
 
+    /// `mvendorid`, `marchid` and `mimpid` (4.5 to 4.7). 0 where it doesn't tell.
+    pub fn machine_ids(&self) -> [u64; 3] {
+        [4, 5, 6].map(|function| self.call(BASE, function, [0; 5]).unwrap_or(0) as u64)
+    }
+
     /// Lets the timer of the calling hart interrupt at `ticks`, and takes back what is pending
     /// (6.1).
     pub fn set_timer(&self, ticks: u64) -> Result<(), SbiError> {
@@ -208,9 +213,15 @@ impl<C: Call> Sbi<C> {
         &self,
         harts: HartMask,
         range: FenceRange,
-        asid: u16,
+        asid: u64,
     ) -> Result<(), SbiError> {
-        let args = [harts.mask, harts.base, range.start, range.size, asid.into()];
+        let args = [
+            harts.mask,
+            harts.base,
+            range.start,
+            range.size,
+            asid as usize,
+        ];
         self.call(RFENCE, 5, args).map(drop)
     }
 

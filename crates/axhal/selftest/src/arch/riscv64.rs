@@ -26,7 +26,7 @@ pub fn init_cpu() {
 
 /// Interrupts another CPU.
 pub fn kick(cpu: usize) {
-    remote::send_ipi(1 << cpu);
+    remote::kick(cpu);
 }
 
 /// Serves one interrupt.

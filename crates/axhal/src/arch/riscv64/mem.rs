@@ -6,7 +6,6 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::remote;
-use crate::cpu;
 use crate::machine::{Extensions, Machine};
 
 /// Bytes that CBO.ZERO zeroes, on every hart; 0 if one of them lacks it.
@@ -149,5 +148,5 @@ pub unsafe fn clean_inv_poc(_va: usize, _len: usize) {
 pub unsafe fn sync_icache(_va: usize, _len: usize) {
     // SAFETY: a barrier; the instruction cache holds nothing that memory doesn't.
     unsafe { asm!("fence rw, rw", "fence.i", options(nostack, preserves_flags)) };
-    remote::fence_i(cpu::online());
+    remote::fence_i(remote::others());
 }

@@ -61,5 +61,5 @@ pub fn configure(machine: &crate::machine::Machine) {
 
 /// Interrupts all other harts, so that they see that the hypervisor stops.
 pub fn stop_others() {
-    remote::send_ipi(crate::cpu::online());
+    remote::send_ipi(remote::others());
 }

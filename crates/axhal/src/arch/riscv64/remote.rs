@@ -1,9 +1,9 @@
 //! What other harts are asked for, by way of the firmware (SBI, chapters 7 and 8). CPUs are given
-//! as a mask of their numbers, as [`crate::cpu::online`] has them; the one that calls is never
-//! asked, and does its own part itself.
+//! as a mask of their numbers, as [`crate::cpu::online`] has them; the one that calls may be among
+//! them.
 //!
 //! Each call is an interrupt of the firmware's to the harts, and the fences wait until all have
-//! answered: outside of the exit path only.
+//! answered.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use crate::cpu::{self, CPUS};
 use crate::drivers::Ecall;
 use crate::drivers::sbi::{FenceRange, HartMask, Sbi, SbiError};
 
-/// A fence failed once: said to whoever asks.
+/// A request failed once.
 static FAILED: AtomicBool = AtomicBool::new(false);
 
 /// Whether a request has ever failed. The firmware lacks an extension then, and this machine
@@ -20,13 +20,9 @@ pub fn failed() -> bool {
     FAILED.load(Ordering::Relaxed)
 }
 
-/// Calls `f` with the masks of these CPUs, without this one.
+/// Calls `f` with the masks of these CPUs.
 #[inline]
 fn ask(cpus: usize, f: impl Fn(&Sbi, HartMask) -> Result<(), SbiError>) {
-    let cpus = cpus & !(1 << cpu::index());
-    if cpus == 0 {
-        return;
-    }
     let ids = CPUS
         .iter()
         .enumerate()
@@ -37,6 +33,24 @@ fn ask(cpus: usize, f: impl Fn(&Sbi, HartMask) -> Result<(), SbiError>) {
         if f(&sbi, mask).is_err() {
             FAILED.store(true, Ordering::Relaxed);
         }
+    }
+}
+
+/// The CPUs that run, without this one.
+pub fn others() -> usize {
+    cpu::online() & !(1 << cpu::index())
+}
+
+/// Sends one CPU a supervisor software interrupt, as [`send_ipi`] does.
+#[inline]
+pub fn kick(cpu: usize) {
+    let Some(cpu) = CPUS.get(cpu) else { return };
+    let base = cpu.id() as usize;
+    if Sbi::new(Ecall)
+        .send_ipi(HartMask { mask: 1, base })
+        .is_err()
+    {
+        FAILED.store(true, Ordering::Relaxed);
     }
 }
 
@@ -67,7 +81,7 @@ pub fn hfence_gvma(cpus: usize, range: FenceRange, vmid: Option<u16>) {
 
 /// HFENCE.VVMA: translations of guest virtual addresses, of one ASID or of all, of the VMID that is
 /// in this hart's `hgatp`.
-pub fn hfence_vvma(cpus: usize, range: FenceRange, asid: Option<u16>) {
+pub fn hfence_vvma(cpus: usize, range: FenceRange, asid: Option<u64>) {
     ask(cpus, |sbi, harts| match asid {
         Some(asid) => sbi.remote_hfence_vvma_asid(harts, range, asid),
         None => sbi.remote_hfence_vvma(harts, range),

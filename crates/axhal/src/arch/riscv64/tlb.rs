@@ -33,7 +33,7 @@ pub fn publish() {
 pub fn publish_own() {
     publish();
     if !SEES_VALID.load(Ordering::Relaxed) {
-        remote::sfence_vma(crate::cpu::online(), FenceRange::ALL);
+        remote::sfence_vma(remote::others(), FenceRange::ALL);
     }
     // SAFETY: forgetting translations is always sound.
     unsafe { asm!("sfence.vma", options(nostack, preserves_flags)) };
@@ -54,7 +54,7 @@ pub fn flush_page(_va: usize) {}
 
 /// Waits until the flushes before it are complete on every hart.
 pub fn sync() {
-    remote::sfence_vma(crate::cpu::online(), FenceRange::ALL);
+    remote::sfence_vma(remote::others(), FenceRange::ALL);
     // SAFETY: forgetting translations is always sound.
     unsafe { asm!("sfence.vma", options(nostack, preserves_flags)) };
 }

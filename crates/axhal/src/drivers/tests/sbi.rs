@@ -46,6 +46,10 @@ fn functions_and_arguments() {
         with((0, 1), |sbi| sbi.has(extension::DBCN)),
         (true, vec![(0x10, 3, [0x4442_434e, 0, 0, 0, 0])])
     );
+    let (ids, calls) = with((0, 5), |sbi| sbi.machine_ids());
+    assert_eq!(ids, [5; 3]);
+    assert_eq!(calls, [4, 5, 6].map(|function| (0x10, function, [0; 5])));
+    assert_eq!(with((-2, 5), |sbi| sbi.machine_ids()).0, [0; 3]);
     assert!(!with((0, 0), |sbi| sbi.has(0)).0);
     assert!(!with((-2, 1), |sbi| sbi.has(0)).0);
     assert_eq!(
