@@ -114,6 +114,10 @@ mod tests {
                 None => false,
             }
         }
+
+        fn write(&self, _: GuestPhysAddr, _: &[u8]) -> bool {
+            false
+        }
     }
 
     /// 4 KiB granule, 48 bits, both halves.

@@ -15,6 +15,15 @@ pub trait ConsolePort: Send + Sync {
     /// [`ConsoleHook::input_wanted`].
     fn write_input(&self, data: &[u8]) -> usize;
 
+    /// The guest sends through its firmware (SBI's debug console), past the registers: in the same
+    /// queue as what its UART sends, and as infinitely fast, until that is full. Returns how many
+    /// bytes were taken.
+    fn firmware_send(&self, data: &[u8]) -> usize;
+
+    /// The guest receives through its firmware: what waits for its UART, as much as fits in `buf`.
+    /// Returns how much. That it asks means that it listens.
+    fn firmware_receive(&self, buf: &mut [u8]) -> usize;
+
     /// Whether the guest looks at its input: it has set up the receiver, and takes receive
     /// interrupts or polls. Input that is not typed by somebody who watches should wait for it.
     fn guest_listens(&self) -> bool;

@@ -47,6 +47,8 @@ pub(crate) struct Queues {
     input: Ring,
     /// Looks at the empty receiver since the last character sent.
     polls: u32,
+    /// The guest receives through its firmware.
+    pub firmware: bool,
     /// The console has input that was refused.
     input_refused: bool,
     lost: u64,
@@ -59,6 +61,7 @@ impl Queues {
             output: Ring::new(OUTPUT_BITS),
             input: Ring::new(INPUT_BITS),
             polls: 0,
+            firmware: false,
             input_refused: false,
             lost: 0,
             events: Events::NONE,
@@ -70,6 +73,7 @@ impl Queues {
         self.input.clear();
         self.input_refused = false;
         self.polls = 0;
+        self.firmware = false;
     }
 
     /// Characters in the transmit FIFO: what does not fit in the queue before it.
@@ -98,6 +102,22 @@ impl Queues {
         self.events.output |= len == 1;
         self.events.pressing |= len == self.output.capacity() / 2;
         true
+    }
+
+    /// See [`ConsolePort::firmware_send`]. The FIFO's part of the queue is left alone, so that the
+    /// registers see nothing of it.
+    fn firmware_send(&mut self, data: &[u8]) -> usize {
+        let before = self.output.len();
+        let room = (self.output.capacity() - FIFO).saturating_sub(before);
+        let sent = data
+            .iter()
+            .take(room)
+            .take_while(|&&byte| self.output.push(byte))
+            .count();
+        let half = self.output.capacity() / 2;
+        self.events.output |= before == 0 && sent > 0;
+        self.events.pressing |= (before < half && before + sent >= half) || sent < data.len();
+        sent
     }
 
     /// The next character of input.
@@ -153,6 +173,9 @@ pub trait Model: Send {
 
     /// See [`ConsolePort::write_input`].
     fn write_input(&mut self, data: &[u8]) -> usize;
+
+    /// Takes the next character that was received, from the FIFO or from behind it.
+    fn receive(&mut self) -> Option<u8>;
 
     /// Back to the state after power-on.
     fn reset(&mut self);
@@ -245,6 +268,21 @@ impl<M: Model> ConsolePort for Serial<M> {
 
     fn write_input(&self, data: &[u8]) -> usize {
         self.with(|uart| uart.write_input(data))
+    }
+
+    fn firmware_send(&self, data: &[u8]) -> usize {
+        self.with(|uart| uart.queues().firmware_send(data))
+    }
+
+    fn firmware_receive(&self, buf: &mut [u8]) -> usize {
+        self.with(|uart| {
+            uart.may_begin_to_listen(|uart| uart.queues().firmware = true);
+            let received = core::iter::from_fn(|| uart.receive());
+            buf.iter_mut()
+                .zip(received)
+                .map(|(slot, byte)| *slot = byte)
+                .count()
+        })
     }
 
     fn guest_listens(&self) -> bool {

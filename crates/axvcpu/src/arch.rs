@@ -4,16 +4,19 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use axaddrspace::{GuestPhysAddr, GuestPhysRange, HostPhysAddr, TableFormat};
-use axdevice::{Bus, BusFault, IrqSink, MmioDevice};
+use axdevice::{Bus, BusFault, ConsolePort, IrqSink, MmioDevice};
 use axerrno::AxResult;
 
 use crate::{AxVCpuExitReason, PowerOnError, VCpuSync};
 
 /// A VM's memory, as far as a vCPU has to look into it: to fetch an instruction that the hardware
-/// did not decode, to walk the guest's own tables.
+/// did not decode, to walk the guest's own tables, to serve a call that passes bytes in memory.
 pub trait GuestMemory: Send + Sync {
     /// Copies from guest RAM. `false` if any byte of it is not RAM.
     fn read(&self, gpa: GuestPhysAddr, buffer: &mut [u8]) -> bool;
+
+    /// Copies to guest RAM. `false` if any byte of it is not RAM that the guest may write.
+    fn write(&self, gpa: GuestPhysAddr, data: &[u8]) -> bool;
 }
 
 /// Which UART model an architecture's guests expect as their console.
@@ -81,6 +84,11 @@ pub trait ArchVm: Send + Sync + Sized + 'static {
     /// [`run`](AxArchVCpu::run) returning. Called before any vCPU runs. What it keeps of the bus
     /// must not lead from a device back to the bus.
     fn attach_bus(&self, _bus: &Arc<Bus>) {}
+
+    /// The VM's console. An architecture whose firmware calls have a console (SBI's debug console)
+    /// serves them with it. Called before any vCPU runs. What it keeps of the console must not lead
+    /// from the console back to it.
+    fn attach_console(&self, _console: &Arc<dyn ConsolePort>) {}
 
     /// Physical interrupt `line` fired on this CPU, was acknowledged there, and is physically active
     /// until the guest ends it. Called on any CPU, whichever vCPUs run. `false`: it does not belong

@@ -260,4 +260,8 @@ impl<H: AxVMHal, F: TableFormat> GuestMemory for SharedMemory<H, F> {
     fn read(&self, gpa: GuestPhysAddr, buffer: &mut [u8]) -> bool {
         self.0.space.lock().read(gpa, buffer).is_ok()
     }
+
+    fn write(&self, gpa: GuestPhysAddr, data: &[u8]) -> bool {
+        self.0.space.lock().write(gpa, data).is_ok()
+    }
 }

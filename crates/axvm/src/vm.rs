@@ -76,6 +76,9 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
             arch.set_stage2(space.root(), space.vmid());
         }
         arch.attach_bus(&bus);
+        if let Some(console) = &console {
+            arch.attach_console(console);
+        }
         Ok(Arc::new(Self {
             config,
             vcpus,

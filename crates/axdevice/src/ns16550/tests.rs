@@ -522,6 +522,30 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What a guest prints by calls of its firmware and by the registers is in order, and so is what
+/// it reads.
+#[test]
+fn firmware_and_registers_share_the_console() {
+    let b = Bench::running();
+    assert_eq!(b.uart.firmware_send(b"one "), 4);
+    b.set(RBR_THR, b't');
+    assert_eq!(b.uart.firmware_send(b"wo"), 2);
+    let mut sent = [0; 16];
+    assert_eq!(b.uart.drain_output(&mut sent), 7);
+    assert_eq!(&sent[..7], b"one two");
+    assert_eq!(b.uart.firmware_send(&[b'x'; 2 * OUTPUT]), OUTPUT - 16);
+    assert_eq!(b.get(LSR) & LSR_THRE, LSR_THRE);
+    assert!(!b.uart.guest_listens());
+    let mut got = [0; 32];
+    assert_eq!(b.uart.firmware_receive(&mut got), 0);
+    assert!(b.uart.guest_listens());
+    b.uart.write_input(b"more than the FIFO holds");
+    assert_eq!(b.get(RBR_THR), b'm');
+    assert_eq!(b.uart.firmware_receive(&mut got), 23);
+    assert_eq!(&got[..23], b"ore than the FIFO holds");
+    assert_eq!(b.get(LSR) & LSR_DR, 0);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(96) })]
 

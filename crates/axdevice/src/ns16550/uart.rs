@@ -62,7 +62,7 @@ impl Model for Uart {
     /// There is no switch for the receiver: it is on.
     fn listens(&self) -> bool {
         let takes = self.regs.ier & IER_RX != 0 || self.queues.polls_enough();
-        !self.loops_back() && takes
+        self.queues.firmware || !self.loops_back() && takes
     }
 
     fn drain_output(&mut self, buf: &mut [u8]) -> usize {
@@ -78,6 +78,15 @@ impl Model for Uart {
         let accepted = self.queues.offer(data);
         self.refill();
         accepted
+    }
+
+    fn receive(&mut self) -> Option<u8> {
+        if self.fifo.len() > 0 {
+            return Some(self.read_data());
+        }
+        let byte = self.queues.next_input();
+        self.queues.input_moved();
+        byte
     }
 
     fn reset(&mut self) {

@@ -475,6 +475,48 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+#[test]
+fn firmware_sends_past_the_registers() {
+    let b = Bench::running();
+    assert_eq!(b.uart.firmware_send(b"one "), 4);
+    b.set(DR, b't'.into());
+    assert_eq!(b.uart.firmware_send(b"wo"), 2);
+    assert!(b.hook.output.load(Ordering::Relaxed) > 0);
+    let mut sent = [0; 16];
+    assert_eq!(b.uart.drain_output(&mut sent), 7);
+    assert_eq!(&sent[..7], b"one two");
+    // The FIFO's part of the queue is the UART's.
+    let hooked = b.hook.output.load(Ordering::Relaxed);
+    assert_eq!(b.uart.firmware_send(&[b'x'; 2 * OUTPUT]), OUTPUT - 16);
+    assert_eq!(b.uart.firmware_send(b"x"), 0);
+    assert_eq!(b.uart.firmware_send(b""), 0);
+    assert!(b.hook.output.load(Ordering::Relaxed) > hooked);
+    assert_eq!(b.get(FR) & FR_TXFE, FR_TXFE);
+    assert_eq!(b.uart.lost_output(), 0);
+}
+
+#[test]
+fn firmware_receives_what_the_uart_would() {
+    let b = Bench::running();
+    assert!(!b.uart.guest_listens());
+    let mut got = [0; 32];
+    assert_eq!(b.uart.firmware_receive(&mut got), 0);
+    // That it asks means that it listens.
+    assert!(b.uart.guest_listens());
+    assert_eq!(b.hook.input.load(Ordering::Relaxed), 1);
+    b.set(IMSC, INT_RX | INT_RT);
+    b.input(b"more than the FIFO holds");
+    assert!(b.wire.level.load(Ordering::Relaxed));
+    assert_eq!(b.uart.firmware_receive(&mut got[..5]), 5);
+    assert_eq!(&got[..5], b"more ");
+    assert!(b.wire.level.load(Ordering::Relaxed));
+    assert_eq!(b.uart.firmware_receive(&mut got), 19);
+    assert_eq!(&got[..19], b"than the FIFO holds");
+    assert!(!b.wire.level.load(Ordering::Relaxed));
+    b.uart.reset();
+    assert!(!b.uart.guest_listens());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -62,7 +62,7 @@ impl Model for Uart {
 
     fn listens(&self) -> bool {
         let takes = self.regs.imsc & (INT_RX | INT_RT) != 0 || self.queues.polls_enough();
-        self.receives() && takes
+        self.queues.firmware || self.receives() && takes
     }
 
     fn drain_output(&mut self, buf: &mut [u8]) -> usize {
@@ -83,6 +83,15 @@ impl Model for Uart {
             self.renewed |= timed_out;
         }
         accepted
+    }
+
+    fn receive(&mut self) -> Option<u8> {
+        if self.fifo.len() > 0 {
+            return Some(self.read_data() as u8);
+        }
+        let byte = self.queues.next_input();
+        self.queues.input_moved();
+        byte
     }
 
     fn reset(&mut self) {
