@@ -1,0 +1,5 @@
+//! Registers and assembly.
+
+mod riscv64;
+
+pub use riscv64::*;
