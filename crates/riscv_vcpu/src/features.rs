@@ -19,7 +19,7 @@ pub struct Features {
     pub zicbom: bool,
     /// Zicboz: cache blocks are zeroed.
     pub zicboz: bool,
-    /// Smstateen: hstateen0 to hstateen3 exist.
+    /// Smstateen: hstateen0 exists, and the firmware lets it be used.
     pub stateen: bool,
     /// Floating point, with registers of 64 bits.
     pub float: bool,

@@ -83,10 +83,9 @@ pub fn init_cpu<H: RiscvHost>() -> Result<(), CpuError> {
     write!(HENVCFG, features.henvcfg());
     write!(HTIMEDELTA, 0);
     if features.stateen {
+        // hstateen1 to hstateen3 have no bits that mean anything yet, and firmware that gives away
+        // none of mstateen1 to mstateen3 makes their use here illegal.
         write!(HSTATEEN0, HSTATEEN0);
-        write!(HSTATEEN1, 0);
-        write!(HSTATEEN2, 0);
-        write!(HSTATEEN3, 0);
     }
     context::quiet(features);
     tlb::forget_stage2();

@@ -27,9 +27,6 @@ pub mod csr {
     pub const HGEIE: u32 = 0x607;
     pub const HENVCFG: u32 = 0x60a;
     pub const HSTATEEN0: u32 = 0x60c;
-    pub const HSTATEEN1: u32 = 0x60d;
-    pub const HSTATEEN2: u32 = 0x60e;
-    pub const HSTATEEN3: u32 = 0x60f;
     pub const HTVAL: u32 = 0x643;
     pub const HIP: u32 = 0x644;
     pub const HVIP: u32 = 0x645;
