@@ -17,7 +17,7 @@ use code::Code;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use guest_support::mmio::{read32, write32};
-use guest_support::{cpu, gic, psci, read_sysreg, smp, timer, uart};
+use guest_support::{cpu, firmware, gic, psci, read_sysreg, smp, timer, uart};
 use options::Options;
 
 core::arch::global_asm!(include_str!("entry.s"), options(raw));
@@ -79,7 +79,7 @@ extern "C" fn guest_first_cpu(tree: usize) -> ! {
     let options = Options::read(tree);
     if options.class == "watch" {
         watch::run(options.milliseconds);
-        psci::system_off()
+        firmware::off()
     }
     uart::init();
     say(format_args!(
@@ -173,7 +173,7 @@ fn finish() -> ! {
     if FINISHED.swap(true, Ordering::SeqCst) {
         // Time for the other to say what it has to.
         guest_support::sync::wait_for(200, || false);
-        psci::system_off();
+        firmware::off();
     }
     uart::init();
     for (n, state) in STATES.iter().enumerate() {
@@ -189,7 +189,7 @@ fn finish() -> ! {
             ));
         }
     }
-    psci::system_off()
+    firmware::off()
 }
 
 struct Uart;

@@ -5,7 +5,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use guest_support::sync::wait_for;
-use guest_support::{cpu, exception, gic, println, psci, smp, timer};
+use guest_support::{LEVEL, cpu, exception, firmware, lines, println, smp, timer};
 
 guest_support::guest!(main);
 
@@ -13,11 +13,9 @@ guest_support::guest!(main);
 static ANSWER: AtomicU64 = AtomicU64::new(0);
 
 fn main() {
-    println!("hello: CPU 0 runs at EL1");
-    println!(
-        "hello: PSCI version {:#x}",
-        psci::call(psci::VERSION, [0; 3])
-    );
+    println!("hello: CPU 0 runs at {LEVEL}");
+    let version = firmware::version();
+    println!("hello: {} version {version:#x}", firmware::NAME);
     timer_interrupt();
     if smp::count() > 1 {
         second_cpu();
@@ -28,10 +26,10 @@ fn main() {
 }
 
 fn timer_interrupt() {
-    exception::on_interrupt(Some(|_| timer::stop_virtual()), true);
-    gic::enable(timer::VIRTUAL_PPI);
-    timer::arm_virtual(10);
-    let came = wait_for(1000, || exception::taken(0, timer::VIRTUAL_PPI) == 1);
+    exception::on_interrupt(Some(|_| timer::stop()), true);
+    lines::enable(timer::LINE);
+    timer::arm(10);
+    let came = wait_for(1000, || exception::taken(0, timer::LINE) == 1);
     println!(
         "hello: the timer interrupt {}",
         if came { "came" } else { "did not come" }

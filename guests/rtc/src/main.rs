@@ -47,11 +47,11 @@ fn main() {
     write32(LOAD, START);
     write32(MASK, 1);
     gic::enable(INTID);
-    gic::route(INTID, smp::mpidr(0));
+    gic::route(INTID, smp::id(0));
     report("while it works", 0, || wait_for(5000, taken));
     report("while it waits", 0, sleep);
     if smp::count() > 1 {
-        gic::route(INTID, smp::mpidr(1));
+        gic::route(INTID, smp::id(1));
         smp::give(1, || while !sleep() {});
         report("on the other CPU", 1, || wait_for(5000, taken));
         smp::wait(1);
@@ -62,7 +62,7 @@ fn main() {
     println!("rtc: restarting with the interrupt pending and active");
     gic::set(Bits::ClearEnable, INTID);
     exception::on_interrupt(None, false);
-    gic::route(INTID, smp::mpidr(0));
+    gic::route(INTID, smp::id(0));
     write32(MATCH, read32(DATA));
     gic::set(Bits::SetEnable, INTID);
     wait_for(5000, || gic::get(Bits::SetActive, INTID));
@@ -80,7 +80,7 @@ fn after_restart() {
     );
     println!("rtc: memory reads {:#x}", read32(SECRET));
     gic::enable(INTID);
-    gic::route(INTID, smp::mpidr(0));
+    gic::route(INTID, smp::id(0));
     let came = wait_for(1000, taken);
     println!("rtc: after the restart the alarm {}", verb(came));
     println!("rtc: done");

@@ -1,8 +1,11 @@
-//! The other CPUs: started by PSCI, they run what they are given.
+//! The other CPUs: started by the firmware, they run what they are given.
 
+use crate::arch::smp as arch;
 use crate::sync::wait_for;
-use crate::{exception, gic, psci};
+use crate::{exception, lines};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+pub use arch::{count, entry, id};
 
 /// As many CPUs as there are stacks.
 pub const MAX: usize = 8;
@@ -21,56 +24,39 @@ static mut guest_stacks: Stacks = Stacks([[0; STACK_SIZE]; MAX]);
 static WORK: [AtomicUsize; MAX] = [const { AtomicUsize::new(0) }; MAX];
 /// Which CPUs were started and not switched off since.
 static STARTED: [AtomicBool; MAX] = [const { AtomicBool::new(false) }; MAX];
+/// Which of them wait for work, or have it.
+static UP: [AtomicBool; MAX] = [const { AtomicBool::new(false) }; MAX];
 
-/// SCTLR_EL1, DAIF and CurrentEL of each CPU as CPU_ON left them.
+/// Three registers of each CPU as it was started; which, the architecture's `entry.s` tells.
 static STATE: [[AtomicU64; 3]; MAX] = [const { [const { AtomicU64::new(0) }; 3] }; MAX];
 
-unsafe extern "C" {
-    /// Where a CPU started by CPU_ON begins; the context is its number.
-    fn guest_secondary_entry();
-}
-
-/// The address to give to CPU_ON.
-pub fn entry() -> u64 {
-    guest_secondary_entry as *const () as u64
-}
-
-/// The affinity of CPU number `cpu`: they count at level 0, as on QEMU's `virt`.
-pub fn mpidr(cpu: usize) -> u64 {
-    cpu as u64
-}
-
-/// SCTLR_EL1, DAIF and CurrentEL of CPU number `cpu` as CPU_ON left them.
+/// Three registers of CPU number `cpu` as it was started: SCTLR_EL1, DAIF and CurrentEL; or
+/// `sstatus`, `satp` and the hart id.
 pub fn initial_state(cpu: usize) -> [u64; 3] {
     [0, 1, 2].map(|n: usize| STATE[cpu][n].load(Ordering::SeqCst))
 }
 
-/// How many CPUs there are: those AFFINITY_INFO knows.
-pub fn count() -> usize {
-    (0..MAX)
-        .take_while(|&cpu| psci::call(psci::AFFINITY_INFO, [mpidr(cpu), 0, 0]) >= 0)
-        .count()
-}
-
-/// Starts CPU number `cpu`, or finds it started. What CPU_ON answered.
+/// Starts CPU number `cpu`, or finds it started. What the firmware answered: 0 if it did.
 pub fn start(cpu: usize) -> i64 {
-    start_with(cpu, psci::CPU_ON)
+    start_by(cpu, || arch::start(cpu))
 }
 
-/// The same by `function`, one of the two CPU_ON.
-pub fn start_with(cpu: usize, function: u64) -> i64 {
+/// The same, by a call of the caller's own to the firmware.
+pub fn start_by(cpu: usize, call: impl FnOnce() -> i64) -> i64 {
     if STARTED[cpu].swap(true, Ordering::SeqCst) {
-        return psci::SUCCESS;
+        return 0;
     }
-    psci::call(function, [mpidr(cpu), entry(), cpu as u64])
+    UP[cpu].store(false, Ordering::SeqCst);
+    call()
 }
 
 /// Gives `work` to CPU number `cpu`, which is started if it isn't.
 pub fn give(cpu: usize, work: fn()) {
-    assert!(start(cpu) == psci::SUCCESS, "CPU {cpu} doesn't start");
+    assert!(start(cpu) == 0, "CPU {cpu} doesn't start");
+    let up = wait_for(2000, || UP[cpu].load(Ordering::Acquire));
+    assert!(up, "CPU {cpu} doesn't come");
     WORK[cpu].store(work as usize, Ordering::Release);
-    // SAFETY: a barrier and an event.
-    unsafe { core::arch::asm!("dsb ishst", "sev", options(nostack)) };
+    arch::wake(cpu);
 }
 
 /// Waits until CPU number `cpu` has done its work. Whether it did within two seconds.
@@ -84,28 +70,25 @@ pub fn run(cpu: usize, work: fn()) -> bool {
     wait(cpu)
 }
 
-/// Switches this CPU off; returns CPU_OFF's answer only if that fails.
+/// Switches this CPU off; returns the firmware's answer only if that fails.
 pub fn off() -> i64 {
     STARTED[crate::cpu()].store(false, Ordering::SeqCst);
     WORK[crate::cpu()].store(0, Ordering::Release);
-    psci::call(psci::CPU_OFF, [0; 3])
+    arch::off()
 }
 
 // SAFETY: no other symbol of a guest has this name.
 #[unsafe(no_mangle)]
-extern "C" fn guest_other_cpu(cpu: usize, sctlr: u64, daif: u64, el: u64) -> ! {
-    for (slot, value) in STATE[cpu].iter().zip([sctlr, daif, el]) {
+extern "C" fn guest_other_cpu(cpu: usize, first: u64, second: u64, third: u64) -> ! {
+    for (slot, value) in STATE[cpu].iter().zip([first, second, third]) {
         slot.store(value, Ordering::SeqCst);
     }
-    gic::init_cpu();
+    lines::init_cpu();
     exception::unmask();
+    UP[cpu].store(true, Ordering::Release);
     loop {
+        arch::sleep(|| WORK[cpu].load(Ordering::Acquire) != 0);
         let work = WORK[cpu].load(Ordering::Acquire);
-        if work == 0 {
-            // SAFETY: waits for the event of `give`, or for nothing at all.
-            unsafe { core::arch::asm!("wfe", options(nostack)) };
-            continue;
-        }
         // SAFETY: `give` put a `fn()` there.
         let work = unsafe { core::mem::transmute::<usize, fn()>(work) };
         work();

@@ -1,17 +1,10 @@
-//! Printing to the PL011 (Arm DDI 0183), as the firmware left it.
+//! Printing to the UART, as the firmware left it.
 
-use crate::mmio::{read32, write32};
+use crate::arch::uart;
 use crate::sync::Lock;
 use core::fmt::{self, Write};
 
-/// Where the UART's registers are.
-pub const BASE: usize = 0x0900_0000;
-
-const DR: usize = BASE;
-const FR: usize = BASE + 0x18;
-const FR_TXFF: u32 = 1 << 5;
-const CR: usize = BASE + 0x30;
-const CR_ENABLED: u32 = 0x301;
+pub use uart::{BASE, init};
 
 struct Uart;
 
@@ -20,16 +13,31 @@ static UART: Lock<Uart> = Lock::new(Uart);
 impl Write for Uart {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
-            while read32(FR) & FR_TXFF != 0 {}
-            write32(DR, byte.into());
+            while !uart::has_room() {}
+            uart::put(byte);
         }
         Ok(())
     }
 }
 
-/// Switches the UART on, for transmitting and receiving.
-pub fn init() {
-    write32(CR, CR_ENABLED);
+/// Prints `line`, and waits for room with patience that ends, and without a lock that a CPU could
+/// have left taken.
+pub fn print_impatiently(line: fmt::Arguments<'_>) {
+    struct Impatient;
+    impl Write for Impatient {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            for byte in text.bytes() {
+                let mut patience = 100_000;
+                while !uart::has_room() && patience > 0 {
+                    patience -= 1;
+                }
+                uart::put(byte);
+            }
+            Ok(())
+        }
+    }
+    // `write_str` above doesn't fail.
+    let _ = Impatient.write_fmt(format_args!("{line}\r\n"));
 }
 
 /// Prints one line, which no other CPU's line interrupts.

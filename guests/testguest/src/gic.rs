@@ -51,7 +51,7 @@ pub fn quiet() {
         set_priority(intid, 0xa0);
         if intid >= 32 {
             set_edge(intid, true);
-            route(intid, smp::mpidr(cpu()));
+            route(intid, smp::id(cpu()));
         }
     }
     write_sysreg!("icc_pmr_el1", 0xff);
@@ -64,7 +64,7 @@ pub fn quiet() {
 pub fn fresh(n: u32, edge: bool) -> u32 {
     let intid = SPI + n;
     set_edge(intid, edge);
-    route(intid, smp::mpidr(cpu()));
+    route(intid, smp::id(cpu()));
     enable(intid);
     intid
 }
@@ -97,7 +97,7 @@ fn redistributors() -> Outcome {
     for n in 0..cpus {
         let base = GICR + n * GICR_STRIDE;
         let typer = read64(base + 8);
-        check!(typer >> 32 == smp::mpidr(n), n = n, typer = typer);
+        check!(typer >> 32 == smp::id(n), n = n, typer = typer);
         check!(
             (typer >> 4 & 1 == 1) == (n == cpus - 1),
             n = n,
@@ -326,11 +326,11 @@ fn disabled_stays_pending() -> Outcome {
 fn spi_route() -> Outcome {
     check!(smp::run(1, nothing));
     let intid = fresh(3, true);
-    route(intid, smp::mpidr(1));
+    route(intid, smp::id(1));
     set(Bits::SetPending, intid);
     check!(wait_for(1000, || taken(1, intid) == 1));
     check!(settled(intid) == 0);
-    route(intid, smp::mpidr(0));
+    route(intid, smp::id(0));
     set(Bits::SetPending, intid);
     check!(wait_for(1000, || taken(0, intid) == 1));
     check!(taken(1, intid) == 1);
@@ -344,7 +344,7 @@ fn spi_route_follows() -> Outcome {
     let intid = fresh(4, true);
     set(Bits::SetPending, intid);
     wait_for(1, || false);
-    route(intid, smp::mpidr(1));
+    route(intid, smp::id(1));
     let there = wait_for(1000, || taken(1, intid) == 1);
     exception::unmask();
     check!(there);

@@ -86,7 +86,7 @@ fn smc_conduit() -> Outcome {
     skip_on_board!("the board's conduit is HVC");
     let version = call4(Conduit::Smc, VERSION, [0; 3])[0];
     check!(version == 0x1_0001, version = version);
-    let on = call4(Conduit::Smc, AFFINITY_INFO, [smp::mpidr(0), 0, 0])[0];
+    let on = call4(Conduit::Smc, AFFINITY_INFO, [smp::id(0), 0, 0])[0];
     check!(on == 0, on = on);
     let unknown = call4(Conduit::Smc, UNKNOWN, [0; 3])[0];
     check!(unknown as i64 == NOT_SUPPORTED, unknown = unknown);
@@ -162,7 +162,7 @@ fn migrate_info_type() -> Outcome {
 
 fn affinity_info() -> Outcome {
     for function in [AFFINITY_INFO, AFFINITY_INFO_32] {
-        let me = call(function, [smp::mpidr(cpu()), 0, 0]);
+        let me = call(function, [smp::id(cpu()), 0, 0]);
         check!(me == 0, me = me);
         let nobody = call(function, [0xff_ffff, 0, 0]);
         check!(nobody == INVALID_PARAMETERS, nobody = nobody);
@@ -173,20 +173,20 @@ fn affinity_info() -> Outcome {
 fn cpu_on_invalid() -> Outcome {
     let nobody = call(CPU_ON, [0xff_ffff, smp::entry(), 0]);
     check!(nobody == INVALID_PARAMETERS, nobody = nobody);
-    let me = call(CPU_ON, [smp::mpidr(cpu()), smp::entry(), 0]);
+    let me = call(CPU_ON, [smp::id(cpu()), smp::entry(), 0]);
     check!(me == ALREADY_ON, me = me);
     Ok(())
 }
 
 fn cpu_on_bad_entry() -> Outcome {
     skip_on_board!("the board starts CPUs anywhere");
-    let state = call(AFFINITY_INFO, [smp::mpidr(1), 0, 0]);
+    let state = call(AFFINITY_INFO, [smp::id(1), 0, 0]);
     skip!(state == 0, "CPU 1 runs already");
     for entry in [
         guest_support::map::NO_MEMORY as u64,
         guest_support::map::NO_DEVICE as u64,
     ] {
-        let answer = call(CPU_ON, [smp::mpidr(1), entry, 0]);
+        let answer = call(CPU_ON, [smp::id(1), entry, 0]);
         check!(answer == INVALID_ADDRESS, entry = entry, answer = answer);
     }
     Ok(())
@@ -201,7 +201,7 @@ fn cpu_on_state() -> Outcome {
     check!(sctlr & 0x1005 == 0, sctlr = sctlr);
     check!(daif == 0x3c0, daif = daif);
     check!(el == 4, el = el);
-    let again = call(CPU_ON, [smp::mpidr(1), smp::entry(), 1]);
+    let again = call(CPU_ON, [smp::id(1), smp::entry(), 1]);
     check!(again == ALREADY_ON, again = again);
     Ok(())
 }
@@ -219,12 +219,12 @@ fn cpu_off_and_on() -> Outcome {
             STARTS.fetch_add(1, Ordering::SeqCst);
         }));
         check!(STARTS.load(Ordering::SeqCst) == round, round = round);
-        let state = call(AFFINITY_INFO, [smp::mpidr(1), 0, 0]);
+        let state = call(AFFINITY_INFO, [smp::id(1), 0, 0]);
         check!(state == 0, state = state);
         smp::give(1, off);
         check!(sync::wait_for(2000, || call(
             AFFINITY_INFO,
-            [smp::mpidr(1), 0, 0]
+            [smp::id(1), 0, 0]
         ) == 1));
     }
     Ok(())
@@ -232,16 +232,16 @@ fn cpu_off_and_on() -> Outcome {
 
 /// The 32-bit CPU_ON starts a CPU too, and the context is what it finds in x0.
 fn cpu_on_32() -> Outcome {
-    if call(AFFINITY_INFO, [smp::mpidr(1), 0, 0]) == 0 {
+    if call(AFFINITY_INFO, [smp::id(1), 0, 0]) == 0 {
         smp::give(1, off);
         check!(sync::wait_for(2000, || call(
             AFFINITY_INFO,
-            [smp::mpidr(1), 0, 0]
+            [smp::id(1), 0, 0]
         ) == 1));
     }
-    let answer = smp::start_with(1, CPU_ON_32);
+    let answer = smp::start_by(1, || call(CPU_ON_32, [smp::id(1), smp::entry(), 1]));
     // On, or on its way. (The board says OFF until it has started.)
-    let state = call(AFFINITY_INFO, [smp::mpidr(1), 0, 0]);
+    let state = call(AFFINITY_INFO, [smp::id(1), 0, 0]);
     check!(answer == SUCCESS, answer = answer);
     check!(crate::on_board() || state != 1, state = state);
     check!(smp::run(1, nothing));

@@ -42,7 +42,7 @@ fn field(register: u64, shift: u32) -> u64 {
 
 fn identity() -> Outcome {
     let mpidr = read_sysreg!("mpidr_el1");
-    check!(mpidr & 0xff_00ff_ffff == smp::mpidr(cpu()), mpidr = mpidr);
+    check!(mpidr & 0xff_00ff_ffff == smp::id(cpu()), mpidr = mpidr);
     check!(mpidr & 1 << 31 != 0, mpidr = mpidr);
     check!(read_sysreg!("midr_el1") != 0);
     Ok(())
@@ -54,11 +54,7 @@ fn identity_of_others() -> Outcome {
         check!(smp::run(n, || SEEN
             .store(read_sysreg!("mpidr_el1"), Ordering::SeqCst)));
         let mpidr = SEEN.load(Ordering::SeqCst);
-        check!(
-            mpidr & 0xff_00ff_ffff == smp::mpidr(n),
-            n = n,
-            mpidr = mpidr
-        );
+        check!(mpidr & 0xff_00ff_ffff == smp::id(n), n = n, mpidr = mpidr);
     }
     Ok(())
 }

@@ -76,11 +76,3 @@ pub fn call(function: u64, args: [u64; 3]) -> i64 {
         result as i64
     }
 }
-
-/// Switches the machine off.
-pub fn system_off() -> ! {
-    call(SYSTEM_OFF, [0; 3]);
-    loop {
-        core::hint::spin_loop();
-    }
-}

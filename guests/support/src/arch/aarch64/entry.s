@@ -28,6 +28,7 @@ _start:
 2:  mov     x20, #0
     bl      setup_cpu
     mov     x0, x19
+    mov     x1, #0                      // its own number
     bl      guest_first_cpu
     b       .
 

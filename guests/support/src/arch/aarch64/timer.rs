@@ -4,6 +4,8 @@
 pub const PHYSICAL_PPI: u32 = 30;
 /// The virtual timer's interrupt.
 pub const VIRTUAL_PPI: u32 = 27;
+/// The interrupt of [`arm`].
+pub const LINE: u32 = VIRTUAL_PPI;
 /// ENABLE of CNTx_CTL_EL0.
 pub const ENABLE: u64 = 1;
 /// IMASK of CNTx_CTL_EL0.
@@ -20,7 +22,28 @@ pub fn now() -> u64 {
 
 /// `milliseconds` in ticks.
 pub fn ticks(milliseconds: u64) -> u64 {
-    read_sysreg!("cntfrq_el0") * milliseconds / 1000
+    frequency() * milliseconds / 1000
+}
+
+/// How many ticks a second has.
+pub fn frequency() -> u64 {
+    read_sysreg!("cntfrq_el0")
+}
+
+/// Lets the timer fire in `milliseconds`.
+pub fn arm(milliseconds: u64) {
+    arm_virtual(milliseconds);
+}
+
+/// Lets the timer fire when the count is `deadline`.
+pub fn arm_at(deadline: u64) {
+    write_sysreg!("cntv_cval_el0", deadline);
+    write_sysreg!("cntv_ctl_el0", ENABLE);
+}
+
+/// Stops the timer.
+pub fn stop() {
+    stop_virtual();
 }
 
 /// Lets the virtual timer fire in `milliseconds`.

@@ -1,6 +1,6 @@
 //! GICv3 (Arm IHI 0069): the distributor, the CPUs' redistributors, and the CPU interface.
 
-use crate::cpu;
+use super::cpu;
 use crate::mmio::{read32, write32};
 
 /// The distributor.
