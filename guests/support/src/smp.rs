@@ -70,11 +70,22 @@ pub fn run(cpu: usize, work: fn()) -> bool {
     wait(cpu)
 }
 
+/// Leaves this CPU's work for good by `call`, which comes back only if it fails: then [`stay`].
+pub fn leave(call: impl FnOnce() -> i64) -> i64 {
+    UP[crate::cpu()].store(false, Ordering::SeqCst);
+    WORK[crate::cpu()].store(0, Ordering::Release);
+    call()
+}
+
+/// This CPU is there after all.
+pub fn stay() {
+    UP[crate::cpu()].store(true, Ordering::SeqCst);
+}
+
 /// Switches this CPU off; returns the firmware's answer only if that fails.
 pub fn off() -> i64 {
     STARTED[crate::cpu()].store(false, Ordering::SeqCst);
-    WORK[crate::cpu()].store(0, Ordering::Release);
-    arch::off()
+    leave(arch::off)
 }
 
 // SAFETY: no other symbol of a guest has this name.
@@ -89,6 +100,9 @@ extern "C" fn guest_other_cpu(cpu: usize, first: u64, second: u64, third: u64) -
     loop {
         arch::sleep(|| WORK[cpu].load(Ordering::Acquire) != 0);
         let work = WORK[cpu].load(Ordering::Acquire);
+        if work == 0 {
+            continue;
+        }
         // SAFETY: `give` put a `fn()` there.
         let work = unsafe { core::mem::transmute::<usize, fn()>(work) };
         work();

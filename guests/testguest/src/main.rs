@@ -6,48 +6,22 @@
 
 #[macro_use]
 mod outcome;
-mod abort;
-mod debug;
-mod fp;
-mod gic;
-mod gic_active;
-mod gic_order;
-mod memory;
-mod mmio;
-mod psci;
-mod sysreg;
-mod timer;
-mod user;
-mod wait;
+#[cfg(target_arch = "aarch64")]
+#[path = "aarch64/mod.rs"]
+mod arch;
+#[cfg(target_arch = "riscv64")]
+#[path = "riscv64/mod.rs"]
+mod arch;
+mod shared;
 
-use guest_support::{exception, gic as controller, mmio as device, println, smp, timer as clock};
+use arch::{AREAS, on_board, reset};
+use guest_support::{println, smp};
 use outcome::{Outcome, Stop};
 
 guest_support::guest!(main);
 
 /// A case: its name, how many CPUs it needs, and what it does.
 type Case = (&'static str, usize, fn() -> Outcome);
-
-const AREAS: &[&[Case]] = &[
-    psci::CASES,
-    gic::CASES,
-    gic_order::CASES,
-    gic_active::CASES,
-    timer::CASES,
-    wait::CASES,
-    mmio::CASES,
-    abort::CASES,
-    user::CASES,
-    sysreg::CASES,
-    debug::CASES,
-    fp::CASES,
-    memory::CASES,
-];
-
-/// Whether this is QEMU's board without a hypervisor: its distributor's GICD_IIDR.
-fn on_board() -> bool {
-    device::read32(controller::GICD + 8) == 0x43b
-}
 
 fn main() {
     reset();
@@ -80,15 +54,4 @@ fn main() {
         }
     }
     println!("testguest: {passed} passed, {failed} failed, {skipped} skipped");
-}
-
-/// Back to what every case finds, whatever the last one left.
-fn reset() {
-    clock::stop_virtual();
-    clock::stop_physical();
-    exception::mask();
-    gic::quiet();
-    exception::on_interrupt(None, true);
-    exception::forget_taken();
-    exception::unmask();
 }

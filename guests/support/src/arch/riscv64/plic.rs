@@ -17,9 +17,10 @@ const EXTERNAL: u32 = 9;
 /// Finds the contexts in the device tree: the n-th pair of a CPU's own interrupt controller and an
 /// interrupt of it is context n.
 pub(crate) fn begin() {
-    for cpu in 0..super::smp::count() {
-        let context = context_of(super::smp::id(cpu) as u32).unwrap_or(cpu);
-        CONTEXTS[cpu].store(context, Ordering::Relaxed);
+    let cpus = super::smp::count();
+    for (cpu, context) in CONTEXTS.iter().enumerate().take(cpus) {
+        let found = context_of(super::smp::id(cpu) as u32).unwrap_or(cpu);
+        context.store(found, Ordering::Relaxed);
     }
 }
 

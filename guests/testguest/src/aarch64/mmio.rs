@@ -95,7 +95,7 @@ fn load_eight_bytes() -> Outcome {
     });
     done_or_aborted(fault, CR, value == u64::from(read32(CR)), value == 0x77)?;
     // The distributor's routes have eight bytes.
-    let route = GICD + 0x6000 + 8 * crate::gic::SPI as usize;
+    let route = GICD + 0x6000 + 8 * super::gic::SPI as usize;
     check!(load!("ldr {v}, [{a}] // {o}", route) == guest_support::mmio::read64(route));
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Active interrupts: visible, writable, ended in one step or two, and more than there are list
 //! registers (Arm IHI 0069, 4.1 and 4.3).
 
+use super::gic::{SPI, fresh};
 use crate::Case;
-use crate::gic::{SPI, fresh};
 use crate::outcome::Outcome;
 use core::sync::atomic::{AtomicU64, Ordering};
 use guest_support::exception::{mask, on_interrupt, taken, unmask};
@@ -107,7 +107,7 @@ fn two_steps() -> Outcome {
 /// Sixteen active at once, each pending once more, deactivated in an order of their own.
 fn many_active() -> Outcome {
     eoi_mode_1();
-    let spis = crate::gic::SPIS;
+    let spis = super::gic::SPIS;
     for n in 0..spis {
         set(Bits::SetPending, fresh(n, true));
     }
@@ -132,7 +132,7 @@ fn many_active() -> Outcome {
 }
 
 fn many_pending() -> Outcome {
-    let spis = crate::gic::SPIS;
+    let spis = super::gic::SPIS;
     for round in 1..=3 {
         mask();
         for n in 0..spis {

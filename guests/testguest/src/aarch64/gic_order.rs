@@ -1,7 +1,7 @@
 //! Priorities: which interrupt comes first, and which one interrupts another (Arm IHI 0069, 4.8).
 
+use super::gic::{SPI, fresh};
 use crate::Case;
-use crate::gic::{SPI, fresh};
 use crate::outcome::Outcome;
 use core::sync::atomic::{AtomicU64, Ordering};
 use guest_support::exception::{mask, on_interrupt, taken, unmask};
