@@ -1,32 +1,25 @@
-//! A guest with a physical device: QEMU's PL031 real-time clock (Arm DDI 0224). It takes the alarm's
-//! interrupt while it waits, while it works, and on its second vCPU, and restarts its machine with
-//! the interrupt pending and active and with something in its memory: neither must be there
-//! afterwards.
+//! A guest with a physical device: the board's real-time clock. It takes the alarm's interrupt while
+//! it waits, while it works, and on its second vCPU, and restarts its machine with the interrupt
+//! pending and active and with something in its memory: neither must be there afterwards.
 #![no_std]
 #![no_main]
 
-use core::arch::asm;
+#[cfg(target_arch = "riscv64")]
+#[path = "goldfish.rs"]
+mod clock;
+#[cfg(target_arch = "aarch64")]
+#[path = "pl031.rs"]
+mod clock;
+
+use clock::LINE;
 use core::sync::atomic::{AtomicU64, Ordering};
-use guest_support::gic::{self, Bits};
 use guest_support::map::RAM;
 use guest_support::mmio::{read32, write32};
 use guest_support::sync::wait_for;
-use guest_support::{cpu, exception, println, psci, smp};
+use guest_support::{cpu, exception, firmware, lines, println, smp};
 
 guest_support::guest!(main);
 
-const RTC: usize = 0x0901_0000;
-const DATA: usize = RTC;
-const MATCH: usize = RTC + 0x4;
-const LOAD: usize = RTC + 0x8;
-const MASK: usize = RTC + 0x10;
-const RAW_STATUS: usize = RTC + 0x14;
-const CLEAR: usize = RTC + 0x1c;
-/// PrimeCell part number 0x031, in the lowest bytes of the first two id registers.
-const PART: usize = RTC + 0xfe0;
-
-/// The clock's interrupt on QEMU's board.
-const INTID: u32 = 34;
 /// The time it has at its start; a later time tells a restarted guest that it is one.
 const START: u32 = 1000;
 
@@ -37,50 +30,44 @@ const SECRET: usize = RAM + (12 << 20);
 static TAKEN_BY: AtomicU64 = AtomicU64::new(0);
 
 fn main() {
-    let part = read32(PART) & 0xff | (read32(PART + 4) & 0xf) << 8;
-    println!("rtc: part {part:#x}");
+    clock::announce();
     exception::on_interrupt(Some(alarm), true);
-    if (START..START + 1000).contains(&read32(DATA)) {
+    if (START..START + 1000).contains(&clock::now()) {
         after_restart();
         return;
     }
-    write32(LOAD, START);
-    write32(MASK, 1);
-    gic::enable(INTID);
-    gic::route(INTID, smp::id(0));
+    clock::start(START);
+    lines::enable_for(LINE, 0);
     report("while it works", 0, || wait_for(5000, taken));
     report("while it waits", 0, sleep);
     if smp::count() > 1 {
-        gic::route(INTID, smp::id(1));
+        TAKEN_BY.store(0, Ordering::SeqCst);
         smp::give(1, || while !sleep() {});
+        // Firmware that starts a CPU may begin with all its interrupts off.
+        lines::enable_for(LINE, 1);
         report("on the other CPU", 1, || wait_for(5000, taken));
         smp::wait(1);
     }
-    if read32(DATA).wrapping_sub(START) > 100 {
+    if clock::now().wrapping_sub(START) > 100 {
         println!("rtc: the clock went wrong");
     }
     println!("rtc: restarting with the interrupt pending and active");
-    gic::set(Bits::ClearEnable, INTID);
+    lines::disable(LINE);
     exception::on_interrupt(None, false);
-    gic::route(INTID, smp::id(0));
-    write32(MATCH, read32(DATA));
-    gic::set(Bits::SetEnable, INTID);
-    wait_for(5000, || gic::get(Bits::SetActive, INTID));
+    exception::forget_taken();
+    clock::set_alarm(0);
+    lines::enable_for(LINE, 0);
+    wait_for(5000, || exception::taken(0, LINE) != 0);
     write32(SECRET, 0x5ec2_e700);
-    psci::call(psci::SYSTEM_RESET, [0; 3]);
+    firmware::reset();
 }
 
 /// The alarm of before the restart is on still, and must come once it is enabled.
 fn after_restart() {
-    println!(
-        "rtc: restarted, enabled {} active {} asserted {}",
-        gic::get(Bits::SetEnable, INTID),
-        gic::get(Bits::SetActive, INTID),
-        read32(RAW_STATUS),
-    );
+    let (enabled, active, asserted) = clock::leftovers();
+    println!("rtc: restarted, enabled {enabled} active {active} asserted {asserted}");
     println!("rtc: memory reads {:#x}", read32(SECRET));
-    gic::enable(INTID);
-    gic::route(INTID, smp::id(0));
+    lines::enable_for(LINE, 0);
     let came = wait_for(1000, taken);
     println!("rtc: after the restart the alarm {}", verb(came));
     println!("rtc: done");
@@ -93,7 +80,7 @@ fn verb(came: bool) -> &'static str {
 /// Sets an alarm, waits for it, and says whether it came, to CPU number `expected`.
 fn report(when: &str, expected: u64, wait: impl Fn() -> bool) {
     TAKEN_BY.store(0, Ordering::SeqCst);
-    write32(MATCH, read32(DATA) + 1);
+    clock::set_alarm(1);
     let came = wait() && TAKEN_BY.load(Ordering::SeqCst) == expected + 1;
     println!("rtc: the alarm {} {when}", verb(came));
 }
@@ -102,30 +89,21 @@ fn taken() -> bool {
     TAKEN_BY.load(Ordering::SeqCst) != 0
 }
 
-/// Waits in WFI.
+/// Waits for it asleep.
 fn sleep() -> bool {
     exception::mask();
     while !taken() {
-        // SAFETY: waits for an interrupt, which is then taken, and taken out of the way, here.
-        unsafe {
-            asm!(
-                "wfi",
-                "msr daifclr, #2",
-                "isb",
-                "msr daifset, #2",
-                options(nostack)
-            )
-        };
+        exception::wait();
+        exception::unmask();
+        exception::mask();
     }
     exception::unmask();
     true
 }
 
-fn alarm(intid: u32) {
-    if intid == INTID {
-        write32(CLEAR, 1);
-        // The line has fallen before the interrupt is ended.
-        let _ = read32(RAW_STATUS);
+fn alarm(line: u32) {
+    if line == LINE {
+        clock::clear();
         TAKEN_BY.store(cpu() as u64 + 1, Ordering::SeqCst);
     }
 }

@@ -66,7 +66,7 @@ static FAST: AtomicU64 = AtomicU64::new(0);
 /// Lets interrupts in.
 pub fn unmask() {
     // SAFETY: the handler keeps all registers.
-    unsafe { core::arch::asm!("msr daifclr, #2", options(nostack)) };
+    unsafe { core::arch::asm!("msr daifclr, #2", "isb", options(nostack)) };
 }
 
 /// Keeps interrupts out.
