@@ -166,7 +166,7 @@ fn long_output(test: &Test) -> Result<(), Failure> {
     off(running)
 }
 
-/// What [`typing_while_busy`] types: 100 lines of 60 characters.
+/// 100 lines of 60 characters.
 fn lines() -> String {
     const SIGNS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
     let sign = |n: usize, at: usize| char::from(SIGNS[(n * 5 + at * (n % 7 + 1)) % SIGNS.len()]);
@@ -182,22 +182,31 @@ fn lines() -> String {
 /// What `md5sum` says to [`lines`].
 const SUM: &str = "85aad863ea8cf06658d1daa591b806c8";
 
-/// No character that is typed is lost, while the guest prints, and another one prints and is started
-/// again all the time.
+/// No character that is typed is lost while the guest prints, and others print and are started again
+/// and again.
 fn typing_while_busy(test: &Test) -> Result<(), Failure> {
-    let restless = Vm::guest("chaos", 1).cmdline("chaos=reset");
-    let mut running = boot(Machine::new(test).vm(Vm::linux(2)).vm(restless))?;
+    let mut machine = Machine::new(test).vm(Vm::linux(2));
+    for name in ["one", "two", "three", "four"] {
+        // Little memory is cleared soon.
+        let restless = Vm::guest("chaos", 1).named(name).memory("4MiB");
+        machine = machine.vm(restless.cmdline("chaos=reset"));
+    }
+    let mut running = boot(machine)?;
     // The sum is said again and again: lines of several VMs may break one another.
     running.send(
         "while usleep 20000; do echo noise; done & head -n 100 | md5sum > /tmp/sum; kill $!; \
          while sleep 1; do cat /tmp/sum; done\n",
     )?;
     running.expect("] noise")?;
-    // In small pieces: each may arrive at another moment of the console's work.
-    for piece in lines().as_bytes().chunks(7) {
+    // In small pieces, each of which may arrive at another moment of the console's work; then the
+    // rest at once, so that some of it waits when another VM restarts.
+    let text = lines();
+    let (pieces, rest) = text.split_at(text.len() / 4);
+    for piece in pieces.as_bytes().chunks(7) {
         running.send(&String::from_utf8_lossy(piece))?;
         std::thread::sleep(Duration::from_millis(2));
     }
+    running.send(rest)?;
     running.expect(SUM)?;
     match log::alarm(&running.text()) {
         Some(line) => Err(running.failure(&format!("the console says {line:?}"))),
