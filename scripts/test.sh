@@ -30,4 +30,4 @@ qemu_tests() {
 
 if [ "$what" != qemu ]; then host_tests | tee "$HOST_LOG"; fi
 if [ "$what" != host ]; then qemu_tests | tee "$QEMU_LOG"; fi
-if [ "$what" = all ]; then scripts/tests-ran.sh "$HOST_LOG" "$QEMU_LOG"; fi
+if [ "$what" = all ]; then ARCH=$ASKED scripts/tests-ran.sh "$HOST_LOG" "$QEMU_LOG"; fi
