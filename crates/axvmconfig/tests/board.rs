@@ -5,7 +5,7 @@
 
 use axmachine::Fdt;
 use axvmconfig::{
-    Arch, AxVMConfig, Code, Diagnostics, board::Board, check_board, parse, resolve_devices,
+    Arch, AxVMConfig, Code, Diagnostics, board::Board, check_board, cli, parse, resolve_devices,
 };
 use vm_fdt::{Error, FdtWriter};
 
@@ -190,6 +190,76 @@ fn refusals() {
     );
 }
 
+/// What programs say, or nothing where they aren't installed.
+fn output(program: &str, args: &[&str]) -> Option<Vec<u8>> {
+    let out = std::process::Command::new(program).args(args).output();
+    out.ok()
+        .filter(|out| out.status.success())
+        .map(|out| out.stdout)
+}
+
+/// The board of a device tree that QEMU makes up.
+fn qemu(arch: &str, machine: &str, cpu: &str, cpus: usize) -> Option<Board> {
+    let name = format!("{arch}-{cpus}.dtb");
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let (program, cpus) = (format!("qemu-system-{arch}"), cpus.to_string());
+    let machine = format!("{machine},dumpdtb={}", file.display());
+    let args = [
+        "-M", &machine, "-cpu", cpu, "-smp", &cpus, "-m", "2G", "-display", "none",
+    ];
+    // Versions before 10 have another GIC, or no such CPU.
+    let version = output(&program, &["--version"])?;
+    if !version.starts_with(b"QEMU emulator version 10.") {
+        return None;
+    }
+    output(&program, &args)?;
+    let blob = std::fs::read(file).ok()?;
+    Some(Board::new(&Fdt::new(&blob).unwrap()).unwrap())
+}
+
+/// The boards under `configs/boards` are what their first lines say.
+fn boards_are_qemus(arch: &str, machine: &str, cpu: &str) {
+    let prefix = format!("qemu-{arch}-");
+    let names = cli::board::names();
+    let names: Vec<_> = names
+        .iter()
+        .filter(|name| name.starts_with(&prefix))
+        .collect();
+    assert!(!names.is_empty());
+    for name in names {
+        if output("dtc", &["--version"]).is_none() {
+            continue;
+        }
+        let ours = cli::board::read(name.as_ref()).unwrap();
+        assert_eq!(*name, format!("{prefix}{}cpu", ours.cpus));
+        let Some(theirs) = qemu(arch, machine, cpu, ours.cpus) else {
+            continue;
+        };
+        assert_eq!(ours.ram, theirs.ram);
+        assert_eq!(ours.cpus, theirs.cpus);
+        assert_eq!(ours.hypervisor_spis, theirs.hypervisor_spis);
+        let devices = |board: Board| {
+            let mut all = board.devices;
+            all.retain(|device| !device.registers.is_empty());
+            all.sort_by(|a, b| a.path.cmp(&b.path));
+            all
+        };
+        assert_eq!(devices(ours), devices(theirs), "{name}");
+    }
+}
+
+#[test]
+fn aarch64_boards_are_qemus() {
+    let machine = "virt,virtualization=on,gic-version=3";
+    boards_are_qemus("aarch64", machine, "cortex-a72");
+}
+
+#[test]
+#[ignore = "machines of riscv64 can't be read yet"]
+fn riscv64_boards_are_qemus() {
+    boards_are_qemus("riscv64", "virt", "rv64");
+}
+
 #[test]
 fn command() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("board");
@@ -207,6 +277,22 @@ fn command() {
     let checked = run(&["--board".as_ref(), &dtb, &vm]);
     assert_eq!(checked.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&checked.stderr).contains("error[E0701]"));
+    // By name.
+    let unknown = run(&["--board".as_ref(), "toaster".as_ref(), &vm]);
+    assert_eq!(unknown.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&unknown.stderr);
+    assert!(
+        said.contains("no board `toaster`; there are: qemu-aarch64-2cpu, "),
+        "{said}"
+    );
+    let help = run(&["--help".as_ref()]);
+    assert!(String::from_utf8_lossy(&help.stdout).contains("qemu-aarch64-2cpu"));
+    if output("dtc", &["--version"]).is_some() {
+        let two = run(&["--board".as_ref(), "qemu-aarch64-2cpu".as_ref(), &vm]);
+        assert!(String::from_utf8_lossy(&two.stderr).contains("error[E0701]"));
+        let four = run(&["--board".as_ref(), "qemu-aarch64-4cpu".as_ref(), &vm]);
+        assert_eq!(four.status.code(), Some(0));
+    }
     // Not a device tree.
     assert_eq!(run(&["--board".as_ref(), &vm, &vm]).status.code(), Some(1));
 }

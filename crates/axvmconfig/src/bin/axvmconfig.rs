@@ -8,10 +8,9 @@ use std::{
     process::ExitCode,
 };
 
-use axmachine::Fdt;
 use axvmconfig::{
-    Arch, AxVMCrateConfig, Code, Diagnostic, Severity, board::Board, check_board, check_bundle,
-    check_images, cli, parse, resolve_devices,
+    Arch, AxVMCrateConfig, Code, Diagnostic, Severity, check_board, check_bundle, check_images,
+    cli, cli::board, parse, resolve_devices,
 };
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -67,8 +66,7 @@ enum Command {
         /// Check also that the images exist and fit.
         #[arg(long)]
         images: bool,
-        /// Check also against a board: its device tree (.dtb, or .dts where `dtc` is installed).
-        #[arg(long)]
+        #[arg(long, help = board::help())]
         board: Option<PathBuf>,
         /// The VMs are to run together: check them against each other too.
         #[arg(long)]
@@ -110,8 +108,7 @@ enum Command {
         /// The archive to write.
         #[arg(long)]
         out: PathBuf,
-        /// Check also against a board, as `check` does.
-        #[arg(long)]
+        #[arg(long, help = board::help())]
         board: Option<PathBuf>,
     },
     /// Print a generated page of the documentation.
@@ -324,20 +321,7 @@ impl Session {
     /// The checks against a board; its devices take the place of their names.
     fn board(&mut self, path: &Path) -> Result<(), Failure> {
         self.one_arch()?;
-        let said = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
-        let blob = if path.extension().is_some_and(|e| e == "dts") {
-            let mut dtc = std::process::Command::new("dtc");
-            let dtc = dtc.args(["-q", "-I", "dts", "-O", "dtb"]).arg(path);
-            let out = dtc.output().map_err(|error| format!("dtc: {error}"))?;
-            if !out.status.success() {
-                return Err(said(&String::from_utf8_lossy(&out.stderr)));
-            }
-            out.stdout
-        } else {
-            std::fs::read(path).map_err(|error| said(&error))?
-        };
-        let fdt = Fdt::new(&blob).map_err(|error| said(&error))?;
-        let board = Board::new(&fdt).map_err(|error| said(&error))?;
+        let board = board::read(path)?;
         for file in &mut self.files {
             let Some(config) = &mut file.config else {
                 continue;

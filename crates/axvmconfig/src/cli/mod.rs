@@ -1,6 +1,7 @@
 //! The host's side: rendering like a compiler's, explanations, printing as TOML, packing bundles.
 //! Never part of the image.
 
+pub mod board;
 mod explain;
 mod files;
 mod help;
