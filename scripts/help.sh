@@ -14,7 +14,9 @@ Other targets
   linux      fetch Debian's kernel and busybox, make the initramfs in build/guests/ARCH/linux
   test-host  the tests that need no QEMU            test-qemu  the ones that do
   fuzz       fuzz the readers of descriptions and bundles, each for SECONDS=60
-  check      formatting and lints                   fmt        format the sources
+  check      formatting and lints; with VMS= those VM descriptions, files or folders, against
+             BOARD= (one under configs/boards, or a device tree) if that is given
+  fmt        format the sources
   bench      what operations cost, in instructions, beside the bare machine and the reference
   bench-peers   the same under Xen and KVM     bench-paths   the instructions of exit paths
   size       image size by crate                    loc        lines of code in the image

@@ -95,6 +95,25 @@ fn checks_vms_against_each_other_and_images() {
     assert!(text(&missing.stderr).contains("error[E0606]"));
 }
 
+/// 500 files within a second, also by a build without optimization.
+#[test]
+fn many_files() {
+    let folder = folder("many");
+    let configs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/vms/aarch64");
+    let linux = std::fs::read_to_string(format!("{configs}/linux.toml")).unwrap();
+    for n in 0..500 {
+        // Every tenth is wrong.
+        let text = linux.replace("cpu_num", if n % 10 == 0 { "cpus" } else { "cpu_num" });
+        std::fs::write(folder.join(format!("vms/{n}.toml")), text).unwrap();
+    }
+    let start = std::time::Instant::now();
+    let checked = run(&["check", &file(&folder, "vms")]);
+    let took = start.elapsed();
+    assert_eq!(status(&checked), 1);
+    assert_eq!(text(&checked.stderr).matches("error[E0101]").count(), 50);
+    assert!(took.as_millis() < 1000, "{took:?}");
+}
+
 #[test]
 fn wrong_usage() {
     for args in [

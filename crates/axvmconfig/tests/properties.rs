@@ -40,7 +40,7 @@ memory_regions = [{ size = "256MiB" }, { gpa = 0x1000_1000, size = "4KiB", flags
 [devices]
 emu_devices = [
     ["plic", 0x0c00_0000, 0x60_0000, 0, 0x30, [4]],
-    ["uart", 0x1000_0000, 0x100, 10, 2, []],
+    ["uart@10000000", 0x1000_0000, 0x100, 10, 2, []],
     { type = "console", base_gpa = 0x1800_0000, irq_id = 1023 },
 ]
 passthrough_devices = [["rtc", 0x0010_1000, 0x0010_1000, 0x1000, 11]]
@@ -113,7 +113,7 @@ memory_regions = [
 ]
 [devices]
 emu_devices = [["console", 0x0900_0000, 0x1000, 1, 2, []]]
-passthrough_devices = [["rtc", 0x0901_0000, 0x0901_0000, 0x1000, 2]]
+passthrough_devices = [["pl031@9010000", 0x0901_0000, 0x0901_0000, 0x1000, 2]]
 excluded_devices = [["/timer"]]
 interrupt_mode = "emu"
 "#;

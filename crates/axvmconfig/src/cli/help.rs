@@ -69,7 +69,7 @@ helps! {
         "memory_regions = [[0x4000_0000, \"64MiB\"]]"
             => "memory_regions = [{ gpa = 0x4000_0000, size = \"64MiB\" }]";
     BadName: "names appear in commands and as prefixes of console lines; they have 1 to 64 characters.",
-        "Use letters, digits, `-`, `_` and `.` only.",
+        "Use letters, digits, `-`, `_` and `.` only; for devices also `@`, `,` and `+`, as in device trees.",
         "name = \"my vm\"" => "name = \"my-vm\"";
     BadPath: "images travel with the description in a bundle, where only relative paths mean something.",
         "Write the path from this file's folder.",

@@ -158,7 +158,7 @@ fn emulated(
     let registers = platform.layout.registers(kind.value)?;
     let sizes = registers.sizes(platform.cpus);
     let name = match name {
-        Some(value) => reader.name(value)?,
+        Some(value) => reader.device_name(value)?,
         None => at(kind_name(kind.value), here),
     };
     let base = match base {

@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use super::{
     devices::{MAX_DEVICES, irq, offered},
-    value::{NO_OLD, Reader, Table, Value, Words, span},
+    value::{NO_OLD, NODE_NAME, Reader, Table, Value, Words, span},
 };
 use crate::{
     At, Code, Data, Diagnostic, PassThrough, PassThroughDeviceConfig, PassThroughTarget, Span,
@@ -69,7 +69,7 @@ fn passed(reader: &mut Reader, value: &Value<'_>) -> Option<At<PassThrough>> {
     };
     let [name, gpa, hpa, length, irq_value] = fields;
     let name = match name {
-        Some(value) => reader.name(value)?.value,
+        Some(value) => reader.device_name(value)?.value,
         None => String::from("device"),
     };
     let base_hpa = hpa.and_then(|v| reader.number(v))?.value;
@@ -115,8 +115,7 @@ fn device_path(
         reader.say(Diagnostic::new(Code::NoPassAll, path.span));
         return None;
     }
-    // Devicetree specification 0.4, table 2.1: the characters of node names.
-    let allowed = |c: char| c.is_ascii_alphanumeric() || ",._+-@".contains(c);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || NODE_NAME.contains(c);
     let good = |part: &str| !part.is_empty() && part.chars().all(allowed);
     let good = match path.value.strip_prefix('/') {
         Some(parts) => parts.split('/').all(good),

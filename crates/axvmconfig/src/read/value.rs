@@ -60,6 +60,10 @@ pub(super) struct Words<T: 'static> {
     pub choices: &'static [Choice<T>],
 }
 
+/// What node names consist of besides letters and digits, with the address behind `@`: Devicetree
+/// specification 0.4, 2.2.1.
+pub(super) const NODE_NAME: &str = ",._+-@";
+
 /// For [`Choice::old`]: there is no old code.
 pub(super) const NO_OLD: usize = usize::MAX;
 
@@ -223,8 +227,17 @@ impl Reader {
 
     /// A name for people and for the console's prefix.
     pub fn name(&mut self, value: &Value<'_>) -> Option<At<String>> {
+        self.name_with(value, "-_.")
+    }
+
+    /// A device's name: people take it from device trees.
+    pub fn device_name(&mut self, value: &Value<'_>) -> Option<At<String>> {
+        self.name_with(value, NODE_NAME)
+    }
+
+    fn name_with(&mut self, value: &Value<'_>, signs: &str) -> Option<At<String>> {
         let name = self.text(value)?;
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let allowed = |c: char| c.is_ascii_alphanumeric() || signs.contains(c);
         if name.value.is_empty() || name.value.len() > 64 || !name.value.chars().all(allowed) {
             self.say(Diagnostic::new(Code::BadName, name.span));
             return None;
