@@ -58,7 +58,7 @@ extern "C" fn primary_entry(fdt: usize, start: usize, regime: usize, hart: u64) 
     image::lies_at(start);
     // No register tells it: what is this hart's for now remembers it.
     crate::cpu::this().set_id(hart);
-    let obstacle = (regime != 0).then_some("this hart has no hypervisor extension");
+    let obstacle = (regime != 0).then_some("started without the hypervisor extension");
     crate::boot::enter(PhysAddr::from_usize(fdt), obstacle)
 }
 
