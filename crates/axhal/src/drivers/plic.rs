@@ -3,6 +3,14 @@
 //! It has sources 1 to 1023 and contexts, which are a hart's privilege modes. A source that fires
 //! is pending until a context *claims* it; its gateway lets it fire again once that context has
 //! said *complete*. Sources whose priority is 0 never interrupt.
+//!
+//! A claim holds up nothing but its own source, and any hart may write a context's completion. So a
+//! source may stay claimed until its device has been served, by whomever, and needs no masking
+//! meanwhile. Who completes at once and masks instead finds it pending again when the mask goes: the
+//! gateway forwards a line that is still high at its completion, and what is pending stays so until
+//! it is claimed, whatever the line does. (QEMU 10 forwards rising lines only, and those also while
+//! the source is claimed. So a line has to fall before its completion to be heard again, and one that
+//! fell and rose meanwhile interrupts once for nothing.)
 
 use spin::Mutex;
 
@@ -155,9 +163,9 @@ impl Plic {
         (source != 0).then_some(source)
     }
 
-    /// Says that a claimed source is served: it may fire again. The device must have let go of the
-    /// line by now, if it isn't masked. The source must be enabled for the context still: otherwise
-    /// this is ignored, and it never fires again.
+    /// Says that a source claimed for this context is served: it may fire again. The device must
+    /// have let go of the line by now. The source must be enabled for the context still: otherwise
+    /// this is ignored, and it never fires again. May be called from any hart.
     #[inline]
     pub fn complete(&self, context: &Context, source: u32) {
         // Writes to the device and to the source's priority come first.
