@@ -332,8 +332,3 @@ fn in_windows(base: HostPhysAddr, len: usize, mut f: impl FnMut(*mut u8, usize))
         done += piece;
     }
 }
-
-/// A root table that maps nothing, for CPUs that run no guest.
-pub fn empty_root(frames: usize) -> Option<HostPhysAddr> {
-    Paging::alloc_table(frames)
-}

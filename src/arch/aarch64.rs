@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use arm_vcpu::{ArmHost, ArmVCpu, CpuError};
 use arrayvec::ArrayVec;
-use axaddrspace::GuestPhysRange;
+use axaddrspace::{GuestPhysRange, PagingHandler};
 use axhal::boot::BootInfo;
 use axhal::drivers::gicv3::{self, Gic, GicError, Line, Redistributor, SgiTarget};
 use axhal::drivers::mmio::Mmio;
@@ -144,7 +144,7 @@ pub fn init(info: &BootInfo) -> Result<(), ArchError> {
     });
     let format = arm_vcpu::stage2_format().map_err(CpuError::Stage2)?;
     let frames = axaddrspace::TableFormat::root_frames(&format);
-    let root = memory::empty_root(frames).ok_or(ArchError::NoMemory)?;
+    let root = memory::Paging::alloc_table(frames).ok_or(ArchError::NoMemory)?;
     IDLE_VTTBR.store(root.as_usize() as u64, Ordering::Relaxed);
     Ok(())
 }

@@ -22,7 +22,7 @@ mod vm;
 pub use features::{CpuError, Features};
 pub use host::RiscvHost;
 pub use isa::GuestIsa;
-pub use vm::RiscvVm;
+pub use vm::{RiscvVm, sources};
 
 #[cfg(target_arch = "riscv64")]
 mod arch;

@@ -21,6 +21,12 @@ pub(crate) const NOBODY: u32 = u32::MAX;
 /// Sources every guest's PLIC has, if its highest passthrough interrupt needs no more: QEMU's.
 const MIN_SOURCES: u32 = 96;
 
+/// How many sources the PLIC of a VM has that gets these physical lines.
+pub fn sources(passthrough_lines: &[u32]) -> u32 {
+    let highest = passthrough_lines.iter().copied().max().unwrap_or(0);
+    highest.max(MIN_SOURCES)
+}
+
 /// What others have recorded for a vCPU, besides interrupts of the PLIC: bits.
 pub(crate) mod pending {
     /// A software interrupt (SBI IPI).
@@ -266,10 +272,9 @@ impl<H: RiscvHost> ArchVm for RiscvVm<H> {
         let vplic = if irqchip.is_empty() {
             None
         } else {
-            let highest = setup.passthrough_lines.iter().copied().max().unwrap_or(0);
             let config = Config {
                 contexts: setup.phys_ids.len(),
-                sources: highest.max(MIN_SOURCES),
+                sources: sources(setup.passthrough_lines),
                 passthrough: setup.passthrough_lines,
             };
             let vplic = Vplic::new(&config, reach.clone());

@@ -1,0 +1,524 @@
+//! riscv64: the harts' own interrupts, the PLIC and the timer under the hypervisor and its vCPUs.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use axaddrspace::GuestPhysRange;
+use axhal::boot::{self, BootInfo};
+use axhal::drivers::Ecall;
+use axhal::drivers::intc::{self, Pending};
+use axhal::drivers::mmio::Mmio;
+use axhal::drivers::plic::{Context, Plic, PlicError};
+use axhal::drivers::sbi::{FenceRange, Sbi};
+use axhal::drivers::timer::{self, BadFrequency, Scale};
+use axhal::machine::{Fdt, Mmu, Region};
+use axhal::paging::{self, PagingError};
+use axhal::{cpu, cpu::MAX_CPUS, remote};
+use axloader::fdt::{self, Arch, IsaExtensions, MmuType, RiscvCpu};
+use axvm::AxVMConfig;
+use axvmconfig::EmulatedDeviceType;
+use memory_addr::PhysAddr;
+use riscv_vcpu::{CpuError, GuestIsa, RiscvHost, RiscvVCpu};
+use spin::{Mutex, Once};
+
+use crate::task::SCHEDULER;
+
+/// What VM descriptions are for.
+pub const ARCH: axvmconfig::Arch = axvmconfig::Arch::Riscv64;
+
+/// The vCPUs of this image.
+pub type VCpu = RiscvVCpu<Host>;
+
+/// How guests' kernels are loaded.
+pub use axloader::RISCV64 as BOOT_PROTOCOL;
+
+/// What guests are told the clock of their UART is: that of QEMU's board.
+pub const UART_CLOCK_HZ: u32 = 3_686_400;
+
+/// No deadline.
+const NEVER: u64 = u64::MAX;
+/// No CPU takes a line's interrupt.
+const NOWHERE: usize = usize::MAX;
+/// Lines are sources of the PLIC, from 1 to 1023.
+const LINES: usize = 1024;
+
+struct Interrupts {
+    plic: Plic,
+    timer: Timer,
+    machine_ids: [u64; 3],
+}
+
+static INTERRUPTS: Once<Interrupts> = Once::new();
+
+/// Each CPU's context of the PLIC. Its lock is held from a claim to the completion, and while one
+/// of the context's sources is switched off: a completion of a source that is off would be
+/// ignored, and the source would never fire again.
+static CONTEXTS: [Once<Mutex<Context>>; MAX_CPUS] = [const { Once::new() }; MAX_CPUS];
+
+/// A line's way to a CPU.
+struct Route {
+    /// The CPU that takes its interrupt. Changed by its VM's calls, which come one at a time.
+    cpu: AtomicUsize,
+    /// It may interrupt when what has fired is served.
+    enabled: AtomicBool,
+}
+
+static ROUTES: [Route; LINES] = [const {
+    Route {
+        cpu: AtomicUsize::new(NOWHERE),
+        enabled: AtomicBool::new(false),
+    }
+}; LINES];
+
+/// Why this machine can't be used.
+#[derive(Clone, Copy, Debug)]
+pub enum ArchError {
+    /// The device tree describes another architecture's machine.
+    NotRiscv,
+    /// Registers can't be mapped.
+    Paging(PagingError),
+    /// The interrupt controller.
+    Plic(PlicError),
+    /// The interrupt controller has no output to this CPU's supervisor mode.
+    NoContext(usize),
+    /// There is no such CPU, or it can't be used.
+    NoCpu(usize),
+    /// The system counter.
+    Counter(BadFrequency),
+    /// This CPU can't run guests.
+    Cpu(CpuError),
+}
+
+impl fmt::Display for ArchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRiscv => write!(f, "its device tree is not a RISC-V machine's"),
+            Self::Paging(error) => write!(f, "its registers can't be mapped: {error:?}"),
+            Self::Plic(error) => write!(f, "interrupt controller: {error:?}"),
+            Self::NoContext(cpu) => write!(
+                f,
+                "the interrupt controller has no output to CPU {cpu}: `interrupts-extended` of its \
+                 node doesn't name it"
+            ),
+            Self::NoCpu(cpu) => write!(f, "there is no CPU {cpu}"),
+            Self::Counter(error) => write!(f, "system counter: {error:?}"),
+            Self::Cpu(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl From<PagingError> for ArchError {
+    fn from(error: PagingError) -> Self {
+        Self::Paging(error)
+    }
+}
+
+impl From<PlicError> for ArchError {
+    fn from(error: PlicError) -> Self {
+        Self::Plic(error)
+    }
+}
+
+impl From<CpuError> for ArchError {
+    fn from(error: CpuError) -> Self {
+        Self::Cpu(error)
+    }
+}
+
+/// Takes over the interrupt controller and the timer. Once, on the boot CPU.
+pub fn init(info: &BootInfo) -> Result<(), ArchError> {
+    let machine = &info.machine;
+    let riscv = machine.riscv().ok_or(ArchError::NotRiscv)?;
+    let plic = Plic::init(map(&riscv.plic.regs)?, riscv.plic.sources)?;
+    let timer = Timer {
+        hardware: timer::Timer::new(machine).map_err(ArchError::Counter)?,
+    };
+    let machine_ids = Sbi::new(Ecall).machine_ids();
+    INTERRUPTS.call_once(|| Interrupts {
+        plic,
+        timer,
+        machine_ids,
+    });
+    Ok(())
+}
+
+fn map(region: &Region) -> Result<Mmio, PagingError> {
+    let (base, size) = (region.base as usize, region.size as usize);
+    let va = paging::map_device(PhysAddr::from_usize(base), size)?;
+    // SAFETY: mapped as device registers for ever; those of an interrupt controller reach no memory.
+    Ok(unsafe { Mmio::new(va.as_usize(), size) })
+}
+
+/// Sets this CPU up: its interrupts, its timer, its virtualization.
+pub fn init_cpu() -> Result<(), ArchError> {
+    let index = cpu::index();
+    let riscv = boot::info().machine.riscv().ok_or(ArchError::NotRiscv)?;
+    let context = riscv.plic.contexts.get(index).copied().flatten();
+    let context = context.ok_or(ArchError::NoContext(index))?;
+    let context = interrupts().plic.context(context)?;
+    if let Some(slot) = CONTEXTS.get(index) {
+        slot.call_once(|| Mutex::new(context));
+    }
+    timer().clear_deadline();
+    intc::init_cpu();
+    riscv_vcpu::init_cpu::<Host>()?;
+    Ok(())
+}
+
+fn interrupts() -> &'static Interrupts {
+    match INTERRUPTS.get() {
+        Some(interrupts) => interrupts,
+        // `init` comes first, in `main`.
+        None => axhal::power::park(),
+    }
+}
+
+/// This hart's timer for two: the hypervisor, and where guests have no timer of their own (Sstc) the
+/// vCPU that runs here.
+pub struct Timer {
+    hardware: timer::Timer,
+}
+
+/// The deadlines on each CPU, which nobody but the CPU itself touches, with interrupts masked.
+static OWN_DEADLINE: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(NEVER) }; MAX_CPUS];
+static GUEST_DEADLINE: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(NEVER) }; MAX_CPUS];
+
+impl Timer {
+    /// Conversions between ticks and nanoseconds.
+    #[inline]
+    pub fn scale(&self) -> &Scale {
+        self.hardware.scale()
+    }
+
+    /// Ticks of the counter now.
+    #[inline]
+    pub fn now(&self) -> u64 {
+        self.hardware.now()
+    }
+
+    /// Lets this CPU's timer interrupt for the hypervisor when the counter reaches `ticks`.
+    #[inline]
+    pub fn set_deadline(&self, ticks: u64) {
+        self.set(&OWN_DEADLINE, ticks);
+    }
+
+    /// No deadline for the hypervisor any more.
+    #[inline]
+    pub fn clear_deadline(&self) {
+        self.set(&OWN_DEADLINE, NEVER);
+    }
+
+    #[inline]
+    fn set(&self, whose: &[AtomicU64; MAX_CPUS], ticks: u64) {
+        let cpu = cpu::index();
+        if let Some(slot) = whose.get(cpu) {
+            slot.store(ticks, Ordering::Relaxed);
+        }
+        let of = |all: &[AtomicU64; MAX_CPUS]| {
+            all.get(cpu)
+                .map_or(NEVER, |slot| slot.load(Ordering::Relaxed))
+        };
+        self.hardware
+            .set_deadline(of(&OWN_DEADLINE).min(of(&GUEST_DEADLINE)));
+    }
+
+    /// A deadline has come: takes it back. Whether it was the hypervisor's; a vCPU looks at its own
+    /// before it runs again.
+    fn fired(&self) -> bool {
+        let (cpu, now) = (cpu::index(), self.now());
+        let due = |all: &[AtomicU64; MAX_CPUS]| {
+            let deadline = all.get(cpu).map(|slot| slot.load(Ordering::Relaxed));
+            deadline.is_some_and(|deadline| deadline <= now)
+        };
+        if due(&GUEST_DEADLINE) {
+            self.set(&GUEST_DEADLINE, NEVER);
+        }
+        let own = due(&OWN_DEADLINE);
+        if own {
+            self.clear_deadline();
+        }
+        own
+    }
+}
+
+/// The counter and its conversions.
+pub fn timer() -> &'static Timer {
+    &interrupts().timer
+}
+
+/// Interrupts another CPU, which then looks at its requests and its run queue.
+pub fn kick(cpu: usize) {
+    remote::kick(cpu);
+}
+
+/// What a physical interrupt is to the hypervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Nothing is pending any more.
+    None,
+    /// Another CPU kicked, or a guest's timer is due.
+    Kick,
+    /// This CPU's hypervisor timer.
+    Timer,
+    /// A device's: the number as a shared line, for [`complete`].
+    Line(u32),
+}
+
+/// Acknowledges what is pending. All but lines are done with then.
+pub fn acknowledge() -> Event {
+    match intc::pending() {
+        None => Event::None,
+        Some(pending) => acknowledge_one(pending),
+    }
+}
+
+/// What an interrupt is that has ended a vCPU's run: by its number in scause.
+pub fn classify(number: u32) -> Event {
+    match number.into() {
+        intc::SOFTWARE => acknowledge_one(Pending::Software),
+        intc::TIMER => acknowledge_one(Pending::Timer),
+        _ => acknowledge_one(Pending::External),
+    }
+}
+
+fn acknowledge_one(pending: Pending) -> Event {
+    match pending {
+        Pending::Software => {
+            intc::clear_software();
+            Event::Kick
+        }
+        Pending::Timer if timer().fired() => Event::Timer,
+        Pending::Timer => Event::Kick,
+        // Nothing to claim: another CPU did, or the source was masked meanwhile.
+        Pending::External => claim().map_or(Event::Kick, Event::Line),
+    }
+}
+
+/// Claims a source, masks it, and completes it at once: so nothing is owed to the PLIC however
+/// long it takes to serve the device, and whichever CPU serves it.
+fn claim() -> Option<u32> {
+    let plic = &interrupts().plic;
+    let context = CONTEXTS.get(cpu::index())?.get()?.lock();
+    let source = plic.claim(&context)?;
+    plic.set_masked(source, true);
+    plic.complete(&context, source);
+    Some(source)
+}
+
+fn route(line: u32) -> Option<&'static Route> {
+    ROUTES
+        .get(line as usize)
+        .filter(|_| interrupts().plic.has(line))
+}
+
+/// Whether this machine has a shared line of this number.
+pub fn line_exists(line: u32) -> bool {
+    route(line).is_some()
+}
+
+/// A line that belongs to nobody: it fires no more. Claimed, it is masked already.
+pub fn silence(line: u32) {
+    set_line_enabled(line, false);
+}
+
+/// The device behind a line has been served.
+pub fn complete(line: u32) {
+    let enabled = |route: &&Route| route.enabled.load(Ordering::Acquire);
+    if route(line).filter(enabled).is_some() {
+        interrupts().plic.set_masked(line, false);
+    }
+}
+
+/// Lets a shared line of the hypervisor's own interrupt CPU `cpu`.
+pub fn enable_line(line: u32, cpu: usize) -> Result<(), ArchError> {
+    set_route(line, cpu)?;
+    set_line_enabled(line, true);
+    Ok(())
+}
+
+/// Lets a line interrupt CPU `cpu`, and no other, when it isn't masked.
+fn set_route(line: u32, cpu: usize) -> Result<(), ArchError> {
+    let plic = &interrupts().plic;
+    let route = route(line).ok_or(PlicError::NoSource { source: line })?;
+    let context = |cpu: usize| CONTEXTS.get(cpu).and_then(Once::get);
+    let before = route.cpu.swap(cpu, Ordering::AcqRel);
+    if before == cpu {
+        return Ok(());
+    }
+    if let Some(old) = context(before) {
+        plic.set_enabled(&old.lock(), line, false)?;
+    }
+    let new = context(cpu).ok_or(ArchError::NoCpu(cpu))?;
+    // A copy: the lock is for switching off.
+    let new = *new.lock();
+    plic.set_enabled(&new, line, true)?;
+    Ok(())
+}
+
+fn set_line_enabled(line: u32, enabled: bool) {
+    let Some(route) = route(line) else { return };
+    route.enabled.store(enabled, Ordering::Release);
+    interrupts().plic.set_masked(line, !enabled);
+}
+
+/// The architecture's part of what a guest's device tree says.
+pub fn guest_arch(config: &AxVMConfig) -> Arch<'static> {
+    let plic = config
+        .emu_devices()
+        .iter()
+        .find(|device| device.emu_type == EmulatedDeviceType::Plic)
+        .map(|device| fdt::Plic {
+            registers: device.base_gpa as u64..(device.base_gpa + device.length) as u64,
+            sources: riscv_vcpu::sources(config.pass_through_spis()),
+        });
+    static CPU: Once<RiscvCpu<'static>> = Once::new();
+    Arch::Riscv {
+        plic,
+        cpu: *CPU.call_once(guest_cpu),
+    }
+}
+
+/// What all harts have in common, as far as it works in guests. Its strings stay for ever.
+fn guest_cpu() -> RiscvCpu<'static> {
+    let info = boot::info();
+    let harts = info.machine.riscv().map(|riscv| &riscv.harts);
+    let harts = || harts.into_iter().flatten();
+    let names: &[String] = Vec::leak(common_extensions(info));
+    let extensions: Vec<&str> = names.iter().map(String::as_str).collect();
+    let isa = GuestIsa::from_list(extensions.iter().copied(), riscv_vcpu::features().enabled());
+    let block = |has, size: Option<u32>| size.filter(|_| isa.has(has));
+    let first = harts().next();
+    RiscvCpu {
+        timebase_hz: timer().scale().frequency() as u32,
+        isa: String::leak(isa.string()),
+        extensions: Some(IsaExtensions {
+            base: GuestIsa::BASE,
+            extensions: Vec::leak(extensions),
+        }),
+        mmu: match harts().filter_map(|hart| hart.mmu).min() {
+            Some(Mmu::Sv57) => MmuType::Sv57,
+            Some(Mmu::Sv48) => MmuType::Sv48,
+            Some(Mmu::Sv39) | None => MmuType::Sv39,
+        },
+        cbom_block_size: block("zicbom", first.and_then(|hart| hart.cbom_block)),
+        cboz_block_size: block("zicboz", first.and_then(|hart| hart.cboz_block)),
+        cbop_block_size: None,
+    }
+}
+
+/// The extensions of the first hart that all others have too, of those that guests may have.
+fn common_extensions(info: &BootInfo) -> Vec<String> {
+    let enabled = riscv_vcpu::features().enabled();
+    let Ok(tree) = Fdt::new(info.fdt) else {
+        return Vec::new();
+    };
+    let cpus = tree.find("/cpus").into_iter();
+    let mut isas = cpus.flat_map(|cpus| cpus.children()).filter_map(|node| {
+        if node.property("riscv,isa-extensions").is_some() {
+            let names = node.strings("riscv,isa-extensions");
+            return Some(GuestIsa::from_list(names, enabled));
+        }
+        GuestIsa::from_string(node.string("riscv,isa")?, enabled).ok()
+    });
+    let Some(first) = isas.next() else {
+        return Vec::new();
+    };
+    let others: Vec<GuestIsa> = isas.collect();
+    first
+        .extensions()
+        .filter(|name| others.iter().all(|other| other.has(name)))
+        .map(String::from)
+        .collect()
+}
+
+/// See `PagingHandler::publish_tables`.
+pub fn publish_tables() {
+    paging::publish();
+}
+
+/// See `PagingHandler::flush_stage2`.
+pub fn flush_stage2(vmid: u16, range: Option<GuestPhysRange>) {
+    let _masked = axhal::irq::MaskGuard::new();
+    riscv_vcpu::flush_stage2::<Host>(vmid, range);
+}
+
+/// Harts see memory the same with and without translation (privileged ISA, 3.6.5): guest RAM needs
+/// no cleaning.
+pub fn guest_ram_is_coherent() -> bool {
+    true
+}
+
+/// The machine under the vCPUs.
+pub struct Host;
+
+fn range(start: u64, size: u64) -> FenceRange {
+    FenceRange::new(start as usize, size as usize)
+}
+
+impl RiscvHost for Host {
+    const MAX_CPUS: usize = MAX_CPUS;
+
+    #[inline]
+    fn cpu() -> usize {
+        cpu::index()
+    }
+
+    #[inline]
+    fn now() -> u64 {
+        timer().now()
+    }
+
+    #[inline]
+    fn kick(cpu: usize) {
+        kick(cpu);
+    }
+
+    #[inline]
+    fn kicked() {
+        axhal::park_if_stopping();
+        SCHEDULER.ipi();
+    }
+
+    #[inline]
+    fn need_resched() -> bool {
+        SCHEDULER.need_resched()
+    }
+
+    fn set_guest_timer(deadline: u64) {
+        timer().set(&GUEST_DEADLINE, deadline);
+    }
+
+    fn set_line_enabled(line: u32, enabled: bool) {
+        // To the CPU of the vCPU that enables it.
+        if enabled && let Err(error) = set_route(line, cpu::index()) {
+            log::error!("interrupt {line}: {error}");
+        }
+        set_line_enabled(line, enabled);
+    }
+
+    fn complete_line(line: u32) {
+        complete(line);
+    }
+
+    fn remote_fence_i(cpus: u64) {
+        remote::fence_i(cpus as usize);
+    }
+
+    fn remote_hfence_vvma(cpus: u64, asid: Option<u64>, start: u64, size: u64) {
+        remote::hfence_vvma(cpus as usize, range(start, size), asid);
+    }
+
+    fn remote_hfence_gvma(vmid: u16, start: u64, size: u64) {
+        remote::hfence_gvma(cpu::online(), range(start, size), Some(vmid));
+    }
+
+    fn fence_i_everywhere() {
+        remote::fence_i(cpu::online());
+    }
+
+    fn machine_ids() -> [u64; 3] {
+        interrupts().machine_ids
+    }
+}
