@@ -180,6 +180,8 @@ pub enum Call {
 
 /// HSM hart states ("Hart State Management Extension").
 pub mod hart {
+    /// SUSPENDED.
+    pub const SUSPENDED: u64 = 4;
     /// STARTED.
     pub const STARTED: u64 = 0;
     /// STOPPED.

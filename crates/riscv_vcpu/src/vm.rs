@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use axaddrspace::{GuestPhysRange, HostPhysAddr};
 use axdevice::{Bus, ConsolePort, IrqSink, MmioDevice};
@@ -104,6 +104,8 @@ pub struct RiscvVm<H: RiscvHost> {
     reach: Reach<H>,
     /// [`pending`] for each vCPU.
     pending: Box<[AtomicU32]>,
+    /// Whether each vCPU has suspended itself (SBI HSM). Written by its own task.
+    suspended: Box<[AtomicBool]>,
     /// Written once, before any vCPU runs. No device leads back here: their lines end at the
     /// interrupt controller.
     pub(crate) bus: Once<Arc<Bus>>,
@@ -236,11 +238,26 @@ impl<H: RiscvHost> RiscvVm<H> {
         cpus
     }
 
+    /// A vCPU suspends itself, or goes on.
+    #[inline]
+    pub(crate) fn set_suspended(&self, vcpu: usize, suspended: bool) {
+        if let Some(flag) = self.suspended.get(vcpu) {
+            flag.store(suspended, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a vCPU has suspended itself.
+    pub(crate) fn is_suspended(&self, vcpu: usize) -> bool {
+        let flag = self.suspended.get(vcpu);
+        flag.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
     /// A vCPU starts from its reset state: what was recorded for its earlier life does not count.
     pub(crate) fn forget(&self, vcpu: usize) {
         if let Some(word) = self.pending.get(vcpu) {
             word.store(0, Ordering::Relaxed);
         }
+        self.set_suspended(vcpu, false);
     }
 }
 
@@ -289,6 +306,11 @@ impl<H: RiscvHost> ArchVm for RiscvVm<H> {
             passthrough: setup.passthrough_lines.into(),
             reach,
             pending: setup.phys_ids.iter().map(|_| AtomicU32::new(0)).collect(),
+            suspended: setup
+                .phys_ids
+                .iter()
+                .map(|_| AtomicBool::new(false))
+                .collect(),
             bus: Once::new(),
             console: Once::new(),
             root: AtomicU64::new(0),

@@ -135,6 +135,9 @@ impl<H: RiscvHost> RiscvVCpu<H> {
         let vcpu = self.vm.vcpu_of(hart);
         let sync = vcpu.and_then(|id| self.vm.sync.get(id));
         match sync.ok_or(Error::InvalidParam)?.power() {
+            PowerState::On if vcpu.is_some_and(|id| self.vm.is_suspended(id)) => {
+                Ok(hart::SUSPENDED)
+            }
             PowerState::On => Ok(hart::STARTED),
             PowerState::Off => Ok(hart::STOPPED),
             PowerState::OnPending => Ok(hart::START_PENDING),
@@ -146,7 +149,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
     fn suspend(&mut self, resume: Option<Resume>) -> bool {
         let Some(Resume { entry, arg }) = resume else {
             self.answer(Ok(0));
-            return self.wait_for_interrupt();
+            return self.suspended();
         };
         let gpa = GuestPhysAddr::from_usize(entry as usize);
         if entry % 2 != 0 || !self.vm.memory.read(gpa, &mut [0; 2]) {
@@ -156,7 +159,16 @@ impl<H: RiscvHost> RiscvVCpu<H> {
         // The call came from VS-mode, and that is where it goes on.
         write!(SEPC, entry);
         context::suspended();
-        self.wait_for_interrupt()
+        self.suspended()
+    }
+
+    fn suspended(&mut self) -> bool {
+        self.vm.set_suspended(self.id, true);
+        let goes_on = self.wait_for_interrupt();
+        if goes_on {
+            self.vm.set_suspended(self.id, false);
+        }
+        goes_on
     }
 
     /// Who was given output may have been woken.
@@ -166,17 +178,24 @@ impl<H: RiscvHost> RiscvVCpu<H> {
         self.go_on()
     }
 
-    /// How much of `len` bytes at `base` is moved now.
-    fn piece(base: u64, len: u64) -> (GuestPhysAddr, usize) {
-        let len = len.min(CONSOLE_PIECE as u64) as usize;
-        (GuestPhysAddr::from_usize(base as usize), len)
+    /// How much of `len` bytes at `base` is moved now. All of them have to be memory: of what is not
+    /// moved yet the end is looked at.
+    fn piece(&self, base: u64, len: u64) -> Result<(GuestPhysAddr, usize), Error> {
+        let gpa = |address| GuestPhysAddr::from_usize(address as usize);
+        if let Some(before_end) = len.checked_sub(1) {
+            let end = base.checked_add(before_end).ok_or(Error::InvalidParam)?;
+            if !self.vm.memory.read(gpa(end), &mut [0]) {
+                return Err(Error::InvalidParam);
+            }
+        }
+        Ok((gpa(base), len.min(CONSOLE_PIECE as u64) as usize))
     }
 
     /// Fewer bytes than asked for are an answer: "the call may write fewer than the requested
     /// bytes" ("Console Write").
     fn console_write(&self, base: u64, len: u64) -> Answer {
         let console = self.vm.console.get().ok_or(Error::NotSupported)?;
-        let (base, len) = Self::piece(base, len);
+        let (base, len) = self.piece(base, len)?;
         let mut piece = [0; CONSOLE_PIECE];
         let piece = piece.get_mut(..len).ok_or(Error::Failed)?;
         if !piece.is_empty() && !self.vm.memory.read(base, piece) {
@@ -187,7 +206,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
 
     fn console_read(&self, base: u64, len: u64) -> Answer {
         let console = self.vm.console.get().ok_or(Error::NotSupported)?;
-        let (base, len) = Self::piece(base, len);
+        let (base, len) = self.piece(base, len)?;
         let mut piece = [0; CONSOLE_PIECE];
         let piece = piece.get_mut(..len).ok_or(Error::Failed)?;
         // Before anything is taken, which would be lost.

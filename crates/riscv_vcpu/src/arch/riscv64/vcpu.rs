@@ -84,6 +84,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
             }
         }
         self.refused = None;
+        self.vm.set_suspended(self.id, false);
         write!(SEPC, self.frame.pc);
         // SPIE becomes SIE at SRET: it stays 0 for when the guest is left.
         clear!(SSTATUS, status::SPP | status::SPIE);
