@@ -415,6 +415,9 @@ fn route() -> Outcome {
                 round = round,
                 to = to
             );
+            // Behind its handler: completed for a context that it isn't enabled for any more, the
+            // source would not come again.
+            check!(smp::run(1, nothing));
         }
     }
     check!(settled(0) == 5 && settled(1) == 5);
