@@ -94,9 +94,6 @@ impl<H: RiscvHost> RiscvVCpu<H> {
         } else {
             clear!(HVIP, vs::TIMER);
             self.timer = value;
-            if value == u64::MAX {
-                H::set_guest_timer(u64::MAX);
-            }
             self.serve_timer();
         }
     }

@@ -54,6 +54,8 @@ pub struct RiscvVCpu<H: RiscvHost> {
     pub(super) last_device: LastHit,
     /// Without Sstc: when its timer fires, by its own clock; all ones: off, or it has fired.
     pub(super) timer: u64,
+    /// The value of it that this CPU was told last; all ones: none.
+    armed: u64,
     /// Why it can't go on, if it can't.
     pub(super) stuck: Option<GuestFault>,
     _host: PhantomData<H>,
@@ -165,17 +167,23 @@ impl<H: RiscvHost> RiscvVCpu<H> {
 
     /// Without Sstc: the guest's timer fires, if it is time; else this CPU is told when.
     pub(super) fn serve_timer(&mut self) {
-        if self.timer == u64::MAX {
-            return;
-        }
         let (now, guest_now) = self.clocks();
         match timer::deadline(self.timer, guest_now, now) {
-            Some(deadline) if deadline > now => H::set_guest_timer(deadline),
-            _ => {
+            Some(deadline) if deadline > now => self.arm(deadline),
+            Some(_) => {
                 set!(HVIP, vs::TIMER);
                 self.timer = u64::MAX;
-                H::set_guest_timer(u64::MAX);
+                self.arm(u64::MAX);
             }
+            None => self.arm(u64::MAX),
+        }
+    }
+
+    /// Tells this CPU when the guest's timer fires, if it has not been told.
+    fn arm(&mut self, deadline: u64) {
+        if self.armed != self.timer {
+            self.armed = self.timer;
+            H::set_guest_timer(deadline);
         }
     }
 
@@ -238,6 +246,7 @@ impl<H: RiscvHost> AxArchVCpu for RiscvVCpu<H> {
             refused: None,
             last_device: LastHit::default(),
             timer: u64::MAX,
+            armed: u64::MAX,
             stuck: None,
             _host: PhantomData,
         })
@@ -279,7 +288,8 @@ impl<H: RiscvHost> AxArchVCpu for RiscvVCpu<H> {
     fn unbind(&mut self) {
         self.units.save();
         self.context.save(self.features);
-        if !self.features.sstc {
+        if self.armed != u64::MAX {
+            self.armed = u64::MAX;
             H::set_guest_timer(u64::MAX);
         }
     }
