@@ -13,7 +13,7 @@ use crate::isa::Enabled;
 pub struct Features {
     /// Sstc: guests have a timer of their own (vstimecmp).
     pub sstc: bool,
-    /// Svpbmt: page-based memory types.
+    /// Svpbmt: page-based memory types, in G-stage tables.
     pub svpbmt: bool,
     /// Zicbom: cache blocks are cleaned, flushed and invalidated.
     pub zicbom: bool,
@@ -70,26 +70,27 @@ impl Features {
     }
 
     /// What of the host's ISA works in guests.
+    ///
+    /// Svpbmt does not: a guest could look at its RAM past the caches, and find there what was
+    /// before it was cleared, another VM's secrets. Who enables it (PBMTE, too) has to write all
+    /// that is cleared and loaded back to memory.
     pub const fn enabled(&self) -> Enabled {
         Enabled {
             vector: self.vlenb != 0,
             sstc: self.sstc,
             zicbom: self.zicbom,
             zicboz: self.zicboz,
-            svpbmt: self.svpbmt,
+            svpbmt: false,
         }
     }
 
-    /// henvcfg while a guest runs. CBIE is "flush" and never "invalidate": a guest must not take back
+    /// henvcfg while a guest runs. PBMTE is 0: see [`enabled`](Self::enabled). CBIE is "flush" and never "invalidate": a guest must not take back
     /// the zeros that its memory was cleared with, and find what was there before.
     pub const fn henvcfg(&self) -> u64 {
         use henvcfg::*;
         let mut value = 0;
         if self.sstc {
             value |= STCE;
-        }
-        if self.svpbmt {
-            value |= PBMTE;
         }
         if self.zicbom {
             value |= CBCFE | CBIE_FLUSH;
@@ -110,7 +111,7 @@ pub mod henvcfg {
     pub const CBCFE: u64 = 1 << 6;
     /// CBO.ZERO works.
     pub const CBZE: u64 = 1 << 7;
-    /// Svpbmt works.
+    /// Svpbmt works in VS-stage tables.
     pub const PBMTE: u64 = 1 << 62;
     /// Sstc works.
     pub const STCE: u64 = 1 << 63;
@@ -190,7 +191,8 @@ mod tests {
 
     #[test]
     fn only_what_is_there_is_enabled() {
-        assert_eq!(FULL.henvcfg(), henvcfg::KNOWN);
+        assert_eq!(FULL.henvcfg(), henvcfg::KNOWN & !henvcfg::PBMTE);
+        assert!(!FULL.enabled().svpbmt, "RAM is not cleaned to memory");
         assert_eq!(Features::default().henvcfg(), 0);
         let sstc = Features {
             sstc: true,

@@ -5,7 +5,7 @@ use axaddrspace::GuestPhysAddr;
 use axdevice::BusFault;
 use axvcpu::{AccessFlags, AxVCpuExitReason, GuestFault};
 
-use super::regs::{clear, read, set, write};
+use super::regs::{barrier, clear, read, set, write};
 use super::switch::Frame;
 use super::vcpu::{Exception, RiscvVCpu};
 use super::{cpu, fetch};
@@ -74,8 +74,10 @@ impl<H: RiscvHost> RiscvVCpu<H> {
     /// A physical interrupt. Nothing is acknowledged but kicks.
     fn interrupt(&mut self, code: u64) -> bool {
         if code == cause::SOFTWARE {
-            // Before the requests are looked at: a later kick comes again.
+            // Before the requests are looked at: a later kick comes again. CSR writes are ordered
+            // with memory as device output is ("Zicsr", "CSR Access Ordering").
             clear!(SIP, SSIP);
+            barrier!("fence iorw, iorw");
             H::kicked();
             self.serve_requests();
             return match self.vm.sync.get(self.id) {
