@@ -1,15 +1,15 @@
 //! Numbers as a hostile guest would choose them.
 
+use crate::arch::address;
 use crate::state;
 use core::sync::atomic::Ordering;
-use guest_support::gic::{GICD, GICR, GICR_STRIDE};
 use guest_support::map::RAM;
-use guest_support::{timer, uart};
+use guest_support::timer;
 
 /// Memory that an action may overwrite: 16 MiB.
 pub const SCRATCH: u64 = RAM as u64 + (32 << 20);
 /// The end of 64 MiB of RAM.
-const RAM_END: u64 = RAM as u64 + (64 << 20);
+pub const RAM_END: u64 = RAM as u64 + (64 << 20);
 
 /// The next number of this CPU (xorshift64*).
 pub fn next() -> u64 {
@@ -50,39 +50,4 @@ pub fn value() -> u64 {
         7 => next() & 0xffff_ffff,
         _ => next(),
     }
-}
-
-/// An address among devices, at the borders of memory, in nothing, or in scratch memory; aligned
-/// mostly.
-pub fn address() -> u64 {
-    let offset = match below(4) {
-        0 => next(),
-        1 => next() & !3,
-        _ => next() & !7,
-    };
-    let (base, size) = match below(14) {
-        0..3 => (GICD as u64, 1 << 16),
-        3..6 => (
-            GICR as u64 + below(9) * GICR_STRIDE as u64,
-            GICR_STRIDE as u64,
-        ),
-        // Not the data register: its noise would fill the log. There is a mode for that.
-        6 => return uart::BASE as u64 + (offset & 0xfff).max(4),
-        7 => (0x0a00_0000, 1 << 20),
-        8 => (RAM_END - 64, 128),
-        9 => (RAM as u64 - 64, 64),
-        10 => (of(&[0, 8 << 30, 1 << 36, (1 << 39) - 64, 1 << 39]), 64),
-        11 => (
-            of(&[
-                (1 << 40) - 64,
-                1 << 40,
-                1 << 44,
-                (1 << 48) - 64,
-                0_u64.wrapping_sub(64),
-            ]),
-            64,
-        ),
-        _ => (SCRATCH, 16 << 20),
-    };
-    base.wrapping_add(offset % size)
 }

@@ -1,7 +1,7 @@
 //! A good neighbour: it takes a timer interrupt every few milliseconds and notices what came late.
 
 use core::sync::atomic::{AtomicU64, Ordering};
-use guest_support::{exception, gic, println, timer};
+use guest_support::{exception, lines, println, timer};
 
 /// From one tick to the next.
 const PERIOD: u64 = 5;
@@ -14,15 +14,14 @@ static WORST: AtomicU64 = AtomicU64::new(0);
 pub fn run(milliseconds: u64) {
     exception::init();
     exception::on_interrupt(Some(tick), true);
-    gic::enable(timer::VIRTUAL_PPI);
+    lines::enable(timer::LINE);
     println!("watch: begins");
     let end = timer::now() + timer::ticks(milliseconds);
     arm(timer::now() + timer::ticks(PERIOD));
     while timer::now() < end {
-        // SAFETY: waits for an interrupt.
-        unsafe { core::arch::asm!("wfi", options(nostack)) };
+        exception::wait();
     }
-    timer::stop_virtual();
+    timer::stop();
     let worst = WORST.load(Ordering::SeqCst) / timer::ticks(1);
     println!(
         "watch: {} ticks, the worst {worst} ms late",
@@ -32,8 +31,7 @@ pub fn run(milliseconds: u64) {
 
 fn arm(deadline: u64) {
     DEADLINE.store(deadline, Ordering::SeqCst);
-    guest_support::write_sysreg!("cntv_cval_el0", deadline);
-    guest_support::write_sysreg!("cntv_ctl_el0", timer::ENABLE);
+    timer::arm_at(deadline);
 }
 
 fn tick(_: u32) {

@@ -7,12 +7,19 @@ pub const BASE: usize = 0x1000_0000;
 
 const THR: usize = BASE;
 const IER: usize = BASE + 1;
+const LCR: usize = BASE + 3;
+const LCR_8N1: u8 = 3;
+const MCR: usize = BASE + 4;
+/// DTR, RTS, OUT2, and no loop-back.
+const MCR_READY: u8 = 0xb;
 const LSR: usize = BASE + 5;
 const LSR_THRE: u8 = 1 << 5;
 
-/// Switches the UART's interrupts off; it sends and receives as the firmware left it.
+/// Switches the UART on, and its interrupts off; the speed is as the firmware left it.
 pub fn init() {
+    write8(LCR, LCR_8N1);
     write8(IER, 0);
+    write8(MCR, MCR_READY);
 }
 
 /// Whether it takes a byte.

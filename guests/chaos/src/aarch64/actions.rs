@@ -1,14 +1,12 @@
 //! What a hostile guest does: one function for each class of actions. Each fills in a [`Code`].
 
-use crate::code::*;
-use crate::random::{SCRATCH, address, below, next, of, once_in, value};
-use crate::state;
+use super::*;
+use crate::code::Code;
+use crate::random::{once_in, value};
+use crate::{Class, state};
 use core::sync::atomic::Ordering;
 use guest_support::gic::{GICD, GICR};
 use guest_support::{cpu, psci, timer, uart};
-
-/// A class of actions: its name on the command line, and what it does.
-pub type Class = (&'static str, fn(&mut Code));
 
 /// Classes after which the VM goes on, mostly.
 pub const CLASSES: &[Class] = &[
@@ -107,11 +105,11 @@ fn call(code: &mut Code) {
         code.x[0] |= 0xff;
     }
     let immediate = if once_in(4) { next() as u32 } else { 0 };
-    code.push(self::call_word(immediate));
+    code.push(call_word(immediate));
 }
 
 fn call_word(immediate: u32) -> u32 {
-    crate::code::call(once_in(2), immediate)
+    super::call(once_in(2), immediate)
 }
 
 /// SYSTEM_OFF and both resets.
@@ -141,13 +139,13 @@ fn psci(code: &mut Code) {
         }
         2 | 3 => [psci::AFFINITY_INFO, target, below(4)],
         4 => [psci::FEATURES, value(), 0],
-        _ => [psci::CPU_ON, target, crate::entry()],
+        _ => [psci::CPU_ON, target, entry()],
     };
     code.x[0] = function ^ below(2) << 30;
     code.x[1] = a;
     code.x[2] = b;
     for _ in 0..=below(2) {
-        code.push(self::call_word(0));
+        code.push(call_word(0));
     }
 }
 
@@ -332,7 +330,7 @@ fn debug(code: &mut Code) {
     for from in 0..12 {
         code.x[from] = match below(3) {
             0 => 0x1fff | next(),
-            1 => crate::entry(),
+            1 => entry(),
             _ => value(),
         };
         let register = match below(8) {
