@@ -142,13 +142,13 @@ pub static RISCV64: Arch = Arch {
     tty: "ttyS0",
     linux_interrupts: ["riscv-timer", "IPI"],
     hello: ["CPU 0 runs at S-mode", "SBI version 0x2000000"],
-    testguest: [30, 30, 30],
-    fault: "fault: vCPU 0: ",
+    testguest: [95, 105, 125],
+    fault: "fault: vCPU 0: no exception handler can be fetched, pc 0x200000000",
     chaos: ["vector", "csr", "mmio", "plic", "sbi"],
     rtc: Rtc {
         by_path: "{ path = \"/soc/rtc@101000\" }",
         by_address: "[\"clock\", 0x101000, 0x101000, 0x1000, 11]",
-        found: "rtc: ",
+        found: "rtc: a goldfish",
         linux: "goldfish_rtc",
         // Linux takes it for one that wakes nobody, so that /sys has no alarm of it.
         alarm: None,

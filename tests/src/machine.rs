@@ -54,10 +54,12 @@ impl Machine {
         }
     }
 
-    /// A machine without the hypervisor: the guest `kernel` runs on the board itself.
+    /// A machine without the hypervisor: the guest `kernel` runs on the board itself, with as much
+    /// RAM as guests map.
     pub fn without_hypervisor(test: &Test, kernel: &str) -> Self {
         Self {
             board: test.arch.bare_board.into(),
+            memory: "1G".into(),
             boots: Boots::Guest(kernel.into()),
             ..Self::new(test)
         }
