@@ -1,5 +1,6 @@
 //! `make bench`, `make bench-peers`, `make bench-paths`: what operations cost, in instructions.
 
+mod arch;
 mod paths;
 mod peers;
 mod qemu;
@@ -9,19 +10,21 @@ mod table;
 mod vms;
 
 use axhv_tests::Failure;
+use axhv_tests::arch::AARCH64;
 use rows::{Key, Systems};
 use std::path::Path;
 use std::process::ExitCode;
-
-/// The CPU models that are measured: what has all extensions, and one of 2016 without any.
-const MODELS: [&str; 2] = ["max", "cortex-a72"];
 
 /// The name of the hypervisor's column.
 const OURS: &str = "axhv";
 
 fn main() -> ExitCode {
     let what = std::env::args().nth(1).unwrap_or_default();
+    let here = arch::bench().arch;
     let result = match what.as_str() {
+        "peers" | "paths" if here != &AARCH64 => {
+            Err(format!("{what} isn't there yet for {}", here.name))
+        }
         "run" => run(std::env::args().any(|arg| arg == "--update")),
         "peers" => peers(),
         "paths" => paths::run().map(|text| {
@@ -41,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn key(cpu: &str) -> Result<Key, Failure> {
-    let version = systems::file("build/guests/aarch64/linux/VERSION");
+    let version = systems::guest("linux/VERSION");
     let kernel = std::fs::read_to_string(&version).map_err(|e| format!("{version}: {e}"))?;
     Ok(Key {
         kernel: kernel.trim().into(),
@@ -54,7 +57,7 @@ fn key(cpu: &str) -> Result<Key, Failure> {
 /// worse. With `update` the figures become the reference.
 fn run(update: bool) -> Result<bool, Failure> {
     let mut good = true;
-    for cpu in MODELS {
+    for cpu in arch::bench().models() {
         let key = key(cpu)?;
         let now = Systems::from([
             ("bare".to_string(), systems::bare(cpu)?),
@@ -73,7 +76,8 @@ fn run(update: bool) -> Result<bool, Failure> {
         match reference {
             None => println!("no reference for {}: nothing to compare with", key.file()),
             Some(reference) => {
-                let (worse, better) = table::compare(OURS, &now, &reference, systems::tick(cpu));
+                let (worse, better) =
+                    table::compare(OURS, &now, &reference, arch::bench().tick(cpu));
                 for line in &better {
                     println!("better  {line}");
                 }
@@ -95,7 +99,7 @@ fn run(update: bool) -> Result<bool, Failure> {
 
 /// The same guests under Xen and KVM, and how they compare.
 fn peers() -> Result<bool, Failure> {
-    let cpu = MODELS[0];
+    let [cpu, _] = arch::bench().models();
     let key = key(cpu)?;
     let mut now = Systems::from([
         ("bare".to_string(), systems::bare(cpu)?),

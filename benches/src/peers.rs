@@ -51,7 +51,7 @@ pub fn xen(cpu: &str) -> Result<Rows, Failure> {
         let machine = Machine::new(&format!("xen-linux-{}", word(quiet)), cpu);
         let (machine, offsets) = systems::noting_offsets(machine)?;
         let log = start_xen(machine.until("reboot: Power down"), &domain)?;
-        systems::user_space(&mut rows, quiet, &log, &offsets.read()?, cpu)?;
+        systems::user_space(&mut rows, quiet, &log, offsets.read()?.as_deref(), cpu)?;
     }
     Ok(rows)
 }
@@ -131,15 +131,21 @@ pub fn kvm(cpu: &str) -> Result<Rows, Failure> {
     let (log, _) = kvm_host("kvm", cpu, "bench switch verbose")?;
     let mut rows = rows::of_bench(part(&log, "bench")?)?;
     rows.extend(rows::of_bench(part(&log, "switch")?)?);
-    systems::user_space(&mut rows, false, part(&log, "verbose")?, "", cpu)?;
+    systems::user_space(&mut rows, false, part(&log, "verbose")?, Some(""), cpu)?;
     let (log, offsets) = kvm_host("kvm-linux-quiet", cpu, "quiet")?;
-    systems::user_space(&mut rows, true, part(&log, "quiet")?, &offsets, cpu)?;
+    systems::user_space(
+        &mut rows,
+        true,
+        part(&log, "quiet")?,
+        offsets.as_deref(),
+        cpu,
+    )?;
     Ok(rows)
 }
 
 /// Boots the host, which runs `guests`; gives the console's log and the offsets of the guests'
 /// counters.
-fn kvm_host(name: &str, cpu: &str, guests: &str) -> Result<(String, String), Failure> {
+fn kvm_host(name: &str, cpu: &str, guests: &str) -> Result<(String, Option<String>), Failure> {
     let machine = Machine::new(name, cpu).cpus(2).memory("2500M");
     let (machine, offsets) = systems::noting_offsets(machine)?;
     // What stands behind the dashes is for init.

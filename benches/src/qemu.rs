@@ -1,6 +1,7 @@
 //! Machines of QEMU that count instructions instead of time: with `-icount shift=0,sleep=off` a
 //! nanosecond of virtual time is one instruction, and a run is the same from one time to the next.
 
+use crate::arch::bench;
 use axhv_tests::Failure;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ impl Machine {
     pub fn new(name: &str, cpu: &str) -> Self {
         Self {
             name: name.into(),
-            board: "virt,virtualization=on,gic-version=3,dtb-randomness=off",
+            board: bench().board,
             cpu: cpu.into(),
             cpus: 1,
             memory: "2G",
@@ -43,7 +44,7 @@ impl Machine {
     /// The board without virtualization: what a guest costs by itself.
     pub fn bare(name: &str, cpu: &str) -> Self {
         Self {
-            board: "virt,gic-version=3,dtb-randomness=off",
+            board: bench().bare_board,
             memory: "512M",
             ..Self::new(name, cpu)
         }
@@ -170,7 +171,7 @@ impl Machine {
 
 /// QEMU's program.
 pub fn program() -> String {
-    std::env::var("QEMU").unwrap_or_else(|_| "qemu-system-aarch64".into())
+    bench().arch.qemu()
 }
 
 /// QEMU's version.

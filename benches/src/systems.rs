@@ -1,5 +1,6 @@
 //! The bare machine and the hypervisor, measured.
 
+use crate::arch;
 use crate::paths;
 use crate::qemu::Machine;
 use crate::rows::{self, Rows, number_after, once};
@@ -8,22 +9,29 @@ use axhv_tests::{Failure, artifacts};
 use object::{Object, ObjectSection};
 use std::path::PathBuf;
 
-/// The guest's own kernel command line in all systems; `quiet` leaves the console out.
-const LINUX: &str = "console=ttyAMA0 nokaslr";
-
 /// A file below the top of the repository.
 pub fn file(name: &str) -> String {
     artifacts::root().join(name).display().to_string()
 }
 
+/// A file of the hypervisor's build.
+pub fn built(name: &str) -> String {
+    file(&format!("build/{}/{name}", arch::bench().arch.name))
+}
+
+/// A file where the guests are.
+pub fn guest(name: &str) -> String {
+    file(&format!("build/guests/{}/{name}", arch::bench().arch.name))
+}
+
 /// The bench guest.
 pub fn bench() -> String {
-    file("build/guests/aarch64/bench.bin")
+    guest("bench.bin")
 }
 
 /// Debian's kernel.
 pub fn linux() -> String {
-    file("build/guests/aarch64/linux/Image")
+    guest("linux/Image")
 }
 
 /// The initramfs that says when user space is reached, and switches off.
@@ -31,9 +39,11 @@ pub fn initramfs() -> String {
     file("build/bench/up.cpio.gz")
 }
 
-/// Linux's command line.
+/// Linux's command line, the same in all systems; `quiet` leaves the console out.
 pub fn command_line(quiet: bool) -> String {
-    format!("{LINUX}{}", if quiet { " quiet" } else { "" })
+    let tty = arch::bench().arch.tty;
+    let quiet = if quiet { " quiet" } else { "" };
+    format!("console={tty} nokaslr{quiet}")
 }
 
 /// The bare machine, which has no hypervisor to do anything.
@@ -48,7 +58,7 @@ pub fn bare(cpu: &str) -> Result<Rows, Failure> {
             .args(["-kernel", &linux(), "-initrd", &initramfs()])
             .args(["-append", &command_line(quiet)])
             .run()?;
-        user_space(&mut rows, quiet, &log, "", cpu)?;
+        user_space(&mut rows, quiet, &log, Some(""), cpu)?;
     }
     Ok(rows)
 }
@@ -58,18 +68,13 @@ pub fn word(quiet: bool) -> &'static str {
     if quiet { "quiet" } else { "verbose" }
 }
 
-/// Instructions for a tick of the CPU model's counter: of 1 GHz for `max`, of 62.5 MHz for others.
-pub fn tick(cpu: &str) -> u64 {
-    if cpu == "max" { 1 } else { 16 }
-}
-
 /// Adds when a Linux reached its user space: by its own clock, and by the machine's, as far as the
-/// `offsets` that QEMU noted tell it.
+/// `offsets` that QEMU noted tell it, if it did.
 pub fn user_space(
     rows: &mut Rows,
     quiet: bool,
     log: &str,
-    offsets: &str,
+    offsets: Option<&str>,
     cpu: &str,
 ) -> Result<(), Failure> {
     let clock = log
@@ -82,6 +87,9 @@ pub fn user_space(
         .ok_or("Linux didn't say when it reached user space")?;
     rows.insert(format!("linux_own_clock_{}_us", word(quiet)), once(clock));
     let count = number_after(log, "COUNT ").ok_or("Linux didn't say its count")?;
+    let Some(offsets) = offsets else {
+        return Ok(());
+    };
     // The last offset is that of the guest which ran last; 0 is a host's own.
     let offset = offsets
         .lines()
@@ -91,7 +99,7 @@ pub fn user_space(
         .find(|&offset| offset != 0)
         .unwrap_or(0);
     if quiet {
-        let tick = tick(cpu);
+        let tick = arch::bench().clock_tick(cpu);
         rows.insert(
             "linux_reset_to_user_us".into(),
             once((count + offset) * tick / 1000),
@@ -112,7 +120,8 @@ pub fn alone(cpu: &str, plugin: &[String]) -> Result<String, Failure> {
         .cpus(2)
         .args(plugin);
     let mut vm = Vm::bench("", "cpu_num = 2\nphys_cpu_sets = [1, 2]");
-    vm.extra = "[devices]\npassthrough = [{ path = \"/pl031@9010000\" }]\n";
+    let clock = arch::bench().arch.rtc.by_path;
+    vm.extra = format!("[devices]\npassthrough = [{clock}]\n");
     vms::run(machine, vm)
 }
 
@@ -134,7 +143,7 @@ pub fn axhv(cpu: &str) -> Result<Rows, Failure> {
         "reset_to_guest_us".into(),
         once(physical * 1_000_000 / frequency),
     );
-    let log = if cpu == "max" {
+    let log = if cpu == arch::bench().arch.rich_cpu {
         let (log, longest) = paths::shared()?;
         rows.insert("interrupts_masked_longest".into(), once(longest));
         log
@@ -145,7 +154,7 @@ pub fn axhv(cpu: &str) -> Result<Rows, Failure> {
     for quiet in [true, false] {
         boot_linux(&mut rows, cpu, quiet)?;
     }
-    if cpu == "max" {
+    if cpu == arch::bench().arch.rich_cpu {
         rows.insert("image_text_and_rodata_bytes".into(), once(image_size()?));
         memory(&mut rows)?;
         scale(&mut rows)?;
@@ -156,39 +165,45 @@ pub fn axhv(cpu: &str) -> Result<Rows, Failure> {
 
 fn boot_linux(rows: &mut Rows, cpu: &str, quiet: bool) -> Result<(), Failure> {
     let vm = Vm {
-        kernel: "guests/aarch64/linux/Image",
+        kernel: "linux/Image",
         base: String::new(),
         memory: "512MiB",
         cmdline: command_line(quiet),
-        extra: "ramdisk_path = \"../up.cpio.gz\"\n",
+        extra: "ramdisk_path = \"../up.cpio.gz\"\n".into(),
     };
     let machine = Machine::new(&format!("axhv-linux-{}-{cpu}", word(quiet)), cpu);
     let (machine, offsets) = noting_offsets(machine)?;
     let log = vms::run(machine, vm)?;
-    user_space(rows, quiet, &log, &offsets.read()?, cpu)
+    user_space(rows, quiet, &log, offsets.read()?.as_deref(), cpu)
 }
 
-/// Where QEMU notes each offset of the guest's counter that a hypervisor sets.
-pub struct Offsets(PathBuf);
+/// Where QEMU notes each offset of the guest's counter that a hypervisor sets, if it can.
+pub struct Offsets(Option<PathBuf>);
 
 impl Offsets {
     /// What QEMU noted.
-    pub fn read(&self) -> Result<String, Failure> {
-        std::fs::read_to_string(&self.0).map_err(|e| format!("{}: {e}", self.0.display()))
+    pub fn read(&self) -> Result<Option<String>, Failure> {
+        let read = |path: &PathBuf| {
+            std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
+        };
+        self.0.as_ref().map(read).transpose()
     }
 }
 
 /// `machine`, noting the offsets of the guest's counter.
 pub fn noting_offsets(machine: Machine) -> Result<(Machine, Offsets), Failure> {
+    let Some(event) = arch::bench().offsets else {
+        return Ok((machine, Offsets(None)));
+    };
     let path = machine.dir()?.join("offsets.log");
     let log = path.display().to_string();
-    let machine = machine.args(["-trace", "arm_gt_cntvoff_write", "-D", &log]);
-    Ok((machine, Offsets(path)))
+    let machine = machine.args(["-trace", event, "-D", &log]);
+    Ok((machine, Offsets(Some(path))))
 }
 
 /// The sizes of code and of read-only data in the image.
 fn image_size() -> Result<u64, Failure> {
-    let path = file("build/aarch64/bare/axhv.elf");
+    let path = built("bare/axhv.elf");
     let bytes = std::fs::read(&path).map_err(|e| format!("{path}: {e}"))?;
     let elf = object::File::parse(&*bytes).map_err(|e| format!("{path}: {e}"))?;
     let size = |name| {
@@ -201,7 +216,9 @@ fn image_size() -> Result<u64, Failure> {
 /// What the hypervisor itself says it uses, by its line `memory: image N KiB, heap N KiB (...),
 /// stacks and tables N KiB; ...; bundle N KiB`, in bytes.
 fn memory_of(name: &str, cpus: usize, vms: &[Vm]) -> Result<u64, Failure> {
-    let machine = Machine::new(name, "max").cpus(cpus).until("KiB; bundle ");
+    let machine = Machine::new(name, arch::bench().arch.rich_cpu)
+        .cpus(cpus)
+        .until("KiB; bundle ");
     let log = vms::start(machine.args(["-append", "loglevel=debug"]), vms)?;
     let line = log
         .lines()
@@ -233,34 +250,26 @@ fn memory(rows: &mut Rows) -> Result<(), Failure> {
 
 /// Exits of a VM beside seven others on eight CPUs.
 fn scale(rows: &mut Rows) -> Result<(), Failure> {
-    let machine = Machine::new("axhv-scale", "max").cpus(8).until("BENCH-END");
+    let machine = Machine::new("axhv-scale", arch::bench().arch.rich_cpu)
+        .cpus(8)
+        .until("BENCH-END");
     let mut vms = vec![Vm::bench("", "cpu_num = 2\nphys_cpu_sets = [1, 2]")];
     vms.extend((2..=7).map(|n| Vm::bench("idle", &format!("phys_cpu_sets = [{}]", 1 << n))));
     vms.push(Vm::bench("idle", "phys_cpu_sets = [1]"));
     let log = vms::start(machine, &vms)?;
     let measured = rows::of_bench(&log)?;
-    for row in SCALE {
+    for row in arch::bench().scale {
         let value = measured.get(*row).ok_or(format!("no {row} with 8 VMs"))?;
         rows.insert(format!("{row}_8_vms"), *value);
     }
     Ok(())
 }
 
-/// The rows that must not depend on how many VMs and CPUs there are.
-const SCALE: &[&str] = &[
-    "gicd_iidr_read",
-    "hvc_psci_version",
-    "ipi_ended",
-    "timer_late",
-    "uart_fr_read",
-    "wfi_wake_taken",
-];
-
 /// Interrupts of CPUs that are left alone for ten seconds, by QEMU's log of exceptions.
 fn interference(rows: &mut Rows) -> Result<(), Failure> {
     for (word, row) in [("spin", "busy"), ("sleep", "waiting")] {
         // An instruction takes eight nanoseconds, so that the ten seconds pass soon.
-        let machine = Machine::new(&format!("axhv-{word}"), "max")
+        let machine = Machine::new(&format!("axhv-{word}"), arch::bench().arch.rich_cpu)
             .cpus(2)
             .shift(3);
         let log = machine.dir()?.join("exceptions.log");
@@ -287,14 +296,13 @@ fn interrupts(log: &str) -> Result<[u64; 2], Failure> {
     let mut calls = 0;
     let mut counts = [0; 2];
     for line in log.lines() {
-        let Some((_, what)) = line.split_once("Taking exception ") else {
-            continue;
-        };
-        if what.contains("[Hypervisor Call]") {
+        if line.contains(arch::bench().call) {
             calls += 1;
-        } else if calls == 1 && (what.contains("[IRQ]") || what.contains("[FIQ]")) {
-            let cpu = usize::from(what.trim_end().ends_with("CPU 1"));
-            counts[cpu] += 1;
+        } else if calls == 1
+            && let Some(cpu) = arch::bench().interrupted(line)
+            && let Some(count) = counts.get_mut(cpu)
+        {
+            *count += 1;
         }
     }
     if calls < 2 {
@@ -322,10 +330,10 @@ mod tests {
         let mut rows = Rows::new();
         let log = "[    0.798522] BENCH-UP\nCOUNT 00000000000893273687\n";
         let offsets = "x: value 0x0\nx: value 0x83e624d\n";
-        user_space(&mut rows, true, log, offsets, "max").unwrap();
+        user_space(&mut rows, true, log, Some(offsets), "max").unwrap();
         assert_eq!(rows["linux_own_clock_quiet_us"], once(798_522));
         assert_eq!(rows["linux_reset_to_user_us"], once(1_031_579));
         assert_eq!(rows["reset_to_linux_started_us"], once(138_306));
-        assert!(user_space(&mut rows, true, "", "", "max").is_err());
+        assert!(user_space(&mut rows, true, "", None, "max").is_err());
     }
 }

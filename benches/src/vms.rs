@@ -1,15 +1,16 @@
 //! VMs of the hypervisor, and machines that run them.
 
+use crate::arch::bench;
 use crate::qemu::Machine;
-use crate::systems::file;
+use crate::systems::built;
 use axhv_tests::{Failure, artifacts, log};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// A VM of a measurement: parts of its description.
 #[derive(Clone, Debug)]
 pub struct Vm {
-    /// The kernel, below `build/`.
+    /// The kernel, where the guests are.
     pub kernel: &'static str,
     /// Lines of `[base]`.
     pub base: String,
@@ -18,27 +19,32 @@ pub struct Vm {
     /// The kernel's command line.
     pub cmdline: String,
     /// Lines behind `[kernel]`.
-    pub extra: &'static str,
+    pub extra: String,
 }
 
 impl Vm {
     /// The bench guest, which measures what the command line says.
     pub fn bench(cmdline: &str, base: &str) -> Self {
         Self {
-            kernel: "guests/aarch64/bench.bin",
+            kernel: "bench.bin",
             base: base.into(),
             memory: "64MiB",
             cmdline: cmdline.into(),
-            extra: "",
+            extra: String::new(),
         }
     }
 
     /// Its description, for a directory below `build/bench`.
     fn toml(&self, id: usize) -> String {
         format!(
-            "[base]\nid = {id}\nname = \"vm{id}\"\n{}\n[kernel]\nkernel_path = \"../../{}\"\n\
+            "[base]\nid = {id}\nname = \"vm{id}\"\n{}\n[kernel]\nkernel_path = \"../../guests/{}/{}\"\n\
              cmdline = \"{}\"\nmemory_regions = [{{ size = \"{}\" }}]\n{}",
-            self.base, self.kernel, self.cmdline, self.memory, self.extra
+            self.base,
+            bench().arch.name,
+            self.kernel,
+            self.cmdline,
+            self.memory,
+            self.extra
         )
     }
 }
@@ -48,7 +54,8 @@ fn bundle(machine: &Machine, vms: &[Vm]) -> Result<PathBuf, Failure> {
     let dir = machine.dir()?;
     let out = dir.join("bundle.cpio");
     let mut command = Command::new(artifacts::axvmconfig()?);
-    command.args([Path::new("bundle"), Path::new("--out"), &out]);
+    command.args(["--arch", bench().arch.name, "bundle", "--out"]);
+    command.arg(&out);
     for (n, vm) in vms.iter().enumerate() {
         let toml = dir.join(format!("vm{}.toml", n + 1));
         std::fs::write(&toml, vm.toml(n + 1)).map_err(|e| format!("{}: {e}", toml.display()))?;
@@ -66,7 +73,7 @@ fn bundle(machine: &Machine, vms: &[Vm]) -> Result<PathBuf, Failure> {
 /// console's log.
 pub fn start(machine: Machine, vms: &[Vm]) -> Result<String, Failure> {
     let bundle = bundle(&machine, vms)?.display().to_string();
-    let image = file("build/aarch64/bare/axhv.bin");
+    let image = built("bare/axhv.bin");
     machine.args(["-kernel", &image, "-initrd", &bundle]).run()
 }
 

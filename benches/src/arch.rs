@@ -1,0 +1,131 @@
+//! What differs between architectures in the measurements: all of it is here, and in the tests' table.
+
+use axhv_tests::arch::{AARCH64, Arch, asked};
+
+/// What the measurements know of an architecture, besides what the tests do.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Bench {
+    /// Its names, boards and devices.
+    pub arch: &'static Arch,
+    /// The board that starts a hypervisor, the same from run to run.
+    pub board: &'static str,
+    /// The board for a guest by itself.
+    pub bare_board: &'static str,
+    /// The rows that must not depend on how many VMs and CPUs there are.
+    pub scale: &'static [&'static str],
+    /// QEMU's trace event that tells each offset of a guest's counter, if there is one.
+    pub offsets: Option<&'static str>,
+    /// How QEMU's log of exceptions shows a call of the hypervisor, and an interrupt of a CPU.
+    pub call: &'static str,
+    /// See [`Bench::call`]: words before the CPU's number.
+    pub interrupt: &'static [&'static str],
+}
+
+static ARM: Bench = Bench {
+    arch: &AARCH64,
+    board: "virt,virtualization=on,gic-version=3,dtb-randomness=off",
+    bare_board: "virt,gic-version=3,dtb-randomness=off",
+    scale: &[
+        "gicd_iidr_read",
+        "hvc_psci_version",
+        "ipi_ended",
+        "timer_late",
+        "uart_fr_read",
+        "wfi_wake_taken",
+    ],
+    offsets: Some("arm_gt_cntvoff_write"),
+    call: "[Hypervisor Call]",
+    interrupt: &["[IRQ] on CPU ", "[FIQ] on CPU "],
+};
+
+static RISCV: Bench = Bench {
+    arch: &axhv_tests::arch::RISCV64,
+    // Its device tree's seed comes from QEMU's.
+    board: "virt",
+    bare_board: "virt",
+    scale: &[
+        "ipi_ended",
+        "plic_priority_read",
+        "sbi_spec_version",
+        "timer_late",
+        "uart_lsr_read",
+        "wfi_wake_taken",
+    ],
+    offsets: None,
+    // An environment call from VS-mode; what interrupts the machine's and the hypervisor's modes.
+    call: "async:0, cause:000000000000000a",
+    interrupt: &[
+        "async:1, cause:0000000000000001",
+        "async:1, cause:0000000000000003",
+        "async:1, cause:0000000000000005",
+        "async:1, cause:0000000000000007",
+        "async:1, cause:0000000000000009",
+    ],
+};
+
+/// The architecture that the environment's `ARCH` names.
+pub fn bench() -> &'static Bench {
+    let asked = asked();
+    let is = |bench: &&Bench| asked.first() == Some(&bench.arch);
+    [&ARM, &RISCV].into_iter().find(is).unwrap_or(&ARM)
+}
+
+impl Bench {
+    /// The CPU models that are measured: what has most extensions, which has all rows, and the one
+    /// of `make run`.
+    pub fn models(&self) -> [&'static str; 2] {
+        [self.arch.rich_cpu, self.arch.cpu]
+    }
+
+    /// Instructions for a tick of the counter that rows are measured by. aarch64's is of 1 GHz for
+    /// `max`, of 62.5 MHz for others; on riscv64 it is `cycle`.
+    pub fn tick(&self, cpu: &str) -> u64 {
+        match (self.arch == &AARCH64, cpu) {
+            (true, "max") | (false, _) => 1,
+            (true, _) => 16,
+        }
+    }
+
+    /// Nanoseconds for a tick of the clock.
+    pub fn clock_tick(&self, cpu: &str) -> u64 {
+        if self.arch == &AARCH64 {
+            self.tick(cpu)
+        } else {
+            100
+        }
+    }
+
+    /// The CPU that a line of QEMU's log says was interrupted.
+    pub fn interrupted(&self, line: &str) -> Option<usize> {
+        let word = self.interrupt.iter().find(|word| line.contains(**word))?;
+        let number = match line.split_once(word)?.1 {
+            behind if word.ends_with("CPU ") => behind,
+            _ => line.split_once("hart:")?.1,
+        };
+        let digits = number.find(|c: char| !c.is_ascii_digit());
+        number[..digits.unwrap_or(number.len())].parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interrupts_by_cpu() {
+        let arm = "Taking exception 5 [IRQ] on CPU 1";
+        assert_eq!(ARM.interrupted(arm), Some(1));
+        assert_eq!(
+            ARM.interrupted("Taking exception 11 [Hypervisor Call] on CPU 1"),
+            None
+        );
+        let riscv =
+            "riscv_cpu_do_interrupt: hart:1, async:1, cause:0000000000000005, epc:0x80200000";
+        assert_eq!(RISCV.interrupted(riscv), Some(1));
+        assert_eq!(
+            RISCV.interrupted(&riscv.replace("async:1", "async:0")),
+            None
+        );
+        assert_eq!(ARM.interrupted(riscv), None);
+    }
+}
