@@ -30,6 +30,7 @@ const REGISTERS_ONLY: &[&str] = &[
     "arm,sbsa-uart",
     "arm,sp804",
     "arm,sp805",
+    "google,goldfish-rtc",
     "ns16550",
     "ns16550a",
 ];

@@ -10,14 +10,15 @@ const UPPER: usize = 0xffff_ffc0_0000_0000;
 
 /// Where the image is linked. linker/riscv64.ld says the same.
 pub const IMAGE_BASE: usize = UPPER;
-/// Where physical addresses below [`READONLY_LIMIT`] are mapped read-only.
-pub const READONLY_BASE: usize = UPPER + (64 << 30);
-/// See [`READONLY_BASE`].
-pub const READONLY_LIMIT: usize = 64 << 30;
 /// Where device registers at physical addresses below [`DEVICE_LIMIT`] are mapped.
-pub const DEVICE_BASE: usize = UPPER + (128 << 30);
+pub const DEVICE_BASE: usize = UPPER + (64 << 30);
 /// See [`DEVICE_BASE`].
 pub const DEVICE_LIMIT: usize = 64 << 30;
+/// Where physical addresses below [`READONLY_LIMIT`] are mapped read-only: device tree and bundle,
+/// which boot loaders put at the end of RAM.
+pub const READONLY_BASE: usize = UPPER + (128 << 30);
+/// See [`READONLY_BASE`].
+pub const READONLY_LIMIT: usize = 128 << 30;
 /// Where frames at physical addresses below [`DIRECT_LIMIT`] are mapped.
 pub const DIRECT_BASE: usize = 64 << 30;
 /// See [`DIRECT_BASE`].
