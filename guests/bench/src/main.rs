@@ -1,6 +1,7 @@
 //! Measures what a hypervisor's operations cost its guest. It runs unmodified under this
 //! hypervisor, KVM, Xen, and on QEMU's `virt` board itself: where things are, the device tree
-//! tells. Each row is a line
+//! tells. (aarch64's has an entry and drivers of its own for that: the other guests' know one
+//! platform.) Each row is a line
 //!
 //! `BENCH name median worst least runs faults number`
 //!
@@ -11,96 +12,33 @@
 #![no_std]
 #![no_main]
 
-mod alone;
-mod hardware;
-mod machine;
+#[macro_use]
 mod measure;
+#[cfg(target_arch = "aarch64")]
+#[path = "aarch64/mod.rs"]
+mod arch;
+#[cfg(target_arch = "riscv64")]
+#[path = "riscv64/mod.rs"]
+mod arch;
 mod pair;
 mod quiet;
 
-use hardware::Uart;
-use measure::{MAX_CPUS, Report};
+use measure::Report;
 
-core::arch::global_asm!(include_str!("entry.s"), options(raw));
-
-const STACK_SIZE: usize = 1 << 15;
-
-#[repr(C, align(4096))]
-struct Stacks([[u8; STACK_SIZE]; MAX_CPUS]);
-
-// SAFETY: no other symbol of a guest has this name.
-#[unsafe(no_mangle)]
-#[allow(non_upper_case_globals)]
-static mut bench_stacks: Stacks = Stacks([[0; STACK_SIZE]; MAX_CPUS]);
-
-#[repr(C, align(4096))]
-struct Table([u64; 512]);
-
-/// The identity map in blocks of 1 GiB: the first is device memory, execute-never, the others are
-/// normal memory (Arm ARM, D8.3: AF, inner shareable, attributes 1 and 0 of MAIR).
-const fn identity() -> Table {
-    let mut table = Table([0; 512]);
-    let mut n = 0;
-    while n < 512 {
-        let kind = if n == 0 { 1 << 2 | 3 << 53 } else { 0 };
-        table.0[n] = (n as u64) << 30 | 1 | 1 << 10 | 3 << 8 | kind;
-        n += 1;
-    }
-    table
-}
-
-// SAFETY: no other symbol of a guest has this name.
-#[unsafe(no_mangle)]
-#[allow(non_upper_case_globals)]
-static bench_map: Table = identity();
-
-// SAFETY: no other symbol of a guest has this name.
-#[unsafe(no_mangle)]
-extern "C" fn bench_first_cpu(device_tree: usize, virtual_count: u64, physical_count: u64) -> ! {
-    let machine = machine::read(device_tree);
-    // CR of a PL011; Xen's model has none, and ignores it.
-    hardware::write32(machine.uart + 0x30, 0x301);
-    hardware::init_gic(&machine, 0);
-    hardware::unmask();
-    let mut report = Report::new(Uart(machine.uart));
-    report.say(format_args!(
-        "BENCH-START count {virtual_count} physical {physical_count} frequency {} uart {:#x} gicd {:#x}",
-        read_sysreg!("cntfrq_el0"),
-        machine.uart,
-        machine.gicd
-    ));
-    if machine.has("idle") {
+/// Measures what the command line's words say; `alone` are the rows of a CPU by itself.
+fn run(report: &mut Report, line: &str, alone: impl FnOnce(&mut Report)) {
+    let has = |word: &str| line.split(' ').any(|w| w == word);
+    if has("idle") {
         quiet::idle();
-    } else if machine.has("spin") {
-        quiet::spin(&mut report);
-    } else if machine.has("sleep") {
-        quiet::sleep(&mut report);
-    } else if machine.has("switch") {
-        pair::switch(&mut report, device_tree);
+    } else if has("spin") {
+        quiet::spin(report);
+    } else if has("sleep") {
+        quiet::sleep(report);
+    } else if has("switch") {
+        pair::switch(report);
     } else {
-        alone::measure(&mut report, &machine);
-        pair::measure(&mut report, device_tree);
+        alone(report);
+        pair::measure(report);
     }
     report.say(format_args!("BENCH-END"));
-    hardware::system_off()
-}
-
-// SAFETY: no other symbol of a guest has this name.
-#[unsafe(no_mangle)]
-extern "C" fn bench_broken(vector: u64) -> ! {
-    let mut report = Report::new(Uart(machine::read(0).uart));
-    report.say(format_args!(
-        "BENCH-BROKEN vector {vector} ESR {:#x} FAR {:#x} ELR {:#x}",
-        read_sysreg!("esr_el1"),
-        read_sysreg!("far_el1"),
-        read_sysreg!("elr_el1")
-    ));
-    hardware::system_off()
-}
-
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let mut report = Report::new(Uart(machine::read(0).uart));
-    report.say(format_args!("BENCH-BROKEN {info}"));
-    hardware::system_off()
 }

@@ -1,10 +1,23 @@
 //! Samples of a row, and the line that says what they were.
 
-use crate::hardware::{Uart, now};
-use crate::read_sysreg;
+use crate::arch::hardware::{Uart, frequency, mark, now};
 use core::cell::UnsafeCell;
 use core::fmt::Write;
 use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Measures `$code`, done `$report.batch()` times, from one read of the counter to the next.
+macro_rules! cost {
+    ($report:expr, $name:literal, $code:expr) => {{
+        let batch = $report.batch();
+        $report.row($name, batch, || {
+            let from = $crate::arch::hardware::now();
+            for _ in 0..batch {
+                $code;
+            }
+            $crate::arch::hardware::now() - from
+        });
+    }};
+}
 
 /// Runs that aren't counted, and runs that are.
 pub const WARM_UP: usize = 100;
@@ -14,7 +27,7 @@ pub const RUNS: usize = 1000;
 /// As many CPUs as there are stacks.
 pub const MAX_CPUS: usize = 2;
 
-/// What the vectors keep for each CPU; entry.s has the offsets.
+/// What the vectors keep for each CPU; each entry.s has the offsets.
 #[repr(C, align(128))]
 pub struct Cpu {
     /// When the last interrupt was taken.
@@ -23,14 +36,14 @@ pub struct Cpu {
     pub irq_done: AtomicU64,
     /// How many were taken.
     pub irqs: AtomicU64,
-    /// Which was the last.
+    /// Which was the last, as the controller or the cause tells.
     pub intid: AtomicU64,
     /// When the last fault was taken.
     pub fault_time: AtomicU64,
     /// How many were taken.
     pub faults: AtomicU64,
-    /// ESR_EL1 of the last one.
-    pub esr: AtomicU64,
+    /// The register that tells the cause of the last one.
+    pub cause: AtomicU64,
     /// The register of a device to write when it interrupts, or 0.
     pub quiet_address: AtomicU64,
     /// What to write there.
@@ -46,7 +59,7 @@ impl Cpu {
             intid: AtomicU64::new(0),
             fault_time: AtomicU64::new(0),
             faults: AtomicU64::new(0),
-            esr: AtomicU64::new(0),
+            cause: AtomicU64::new(0),
             quiet_address: AtomicU64::new(0),
             quiet_value: AtomicU64::new(0),
         }
@@ -94,10 +107,9 @@ pub struct Report {
 impl Report {
     /// Rows are printed to `uart`.
     pub fn new(uart: Uart) -> Self {
-        let frequency = read_sysreg!("cntfrq_el0").max(1);
         Self {
             uart,
-            tick: (1_000_000_000 / frequency).max(1),
+            tick: (1_000_000_000 / frequency().max(1)).max(1),
             row: 0,
         }
     }
@@ -134,7 +146,7 @@ impl Report {
     #[inline(always)]
     pub fn rows(&mut self, names: [&str; 2], batch: usize, mut run: impl FnMut() -> [u64; 2]) {
         // What was printed is passed on before, not during, the runs.
-        let end = now() + read_sysreg!("cntfrq_el0") / 200;
+        let end = now() + frequency() / 200;
         while now() < end {}
         let faults = cpu(0).faults.load(Ordering::Relaxed);
         self.row += 1;
@@ -163,12 +175,4 @@ impl Report {
             ));
         }
     }
-}
-
-/// Tells a plugin of the emulator that the next row begins, or that it ends: a hint without a
-/// meaning, which does nothing (Arm ARM, C6.2, HINT).
-#[inline(always)]
-fn mark() {
-    // SAFETY: a hint.
-    unsafe { core::arch::asm!("hint #100", options(nostack)) };
 }

@@ -1,20 +1,14 @@
 //! Rows of two vCPUs.
 
-use crate::hardware::{self, hvc, now, relax};
-use crate::machine;
+use crate::arch::hardware::{self, now, relax, touch_fp};
+use crate::arch::{has_second, start_second};
 use crate::measure::{Report, cpu};
-use core::arch::asm;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
-const CPU_ON: u64 = 0xc400_0003;
-const AFFINITY_INFO: u64 = 0xc400_0004;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// What the second CPU does: one of the constants below.
 static ORDER: AtomicU64 = AtomicU64::new(0);
 /// What it does now.
 static STATE: AtomicU64 = AtomicU64::new(0);
-/// The device tree, for the second CPU.
-static TREE: AtomicUsize = AtomicUsize::new(0);
 
 const SPIN: u64 = 1;
 const SLEEP: u64 = 2;
@@ -22,15 +16,8 @@ const ANSWER: u64 = 3;
 const ANSWER_WITH_FP: u64 = 4;
 const YIELD: u64 = 5;
 
-unsafe extern "C" {
-    fn bench_secondary_entry();
-}
-
-// SAFETY: no other symbol of a guest has this name.
-#[unsafe(no_mangle)]
-extern "C" fn bench_other_cpu(number: usize) -> ! {
-    hardware::init_gic(&machine::read(TREE.load(Ordering::Relaxed)), number);
-    hardware::unmask();
+/// What the second CPU does from now on.
+pub fn serve(number: usize) -> ! {
     let cpu = cpu(number);
     // The interrupts that were answered, or needed no answer: none is missed between two orders.
     let mut done = cpu.irqs();
@@ -48,7 +35,7 @@ extern "C" fn bench_other_cpu(number: usize) -> ! {
                 if order == ANSWER_WITH_FP {
                     touch_fp();
                 }
-                hardware::send_sgi(2, 0);
+                hardware::send(2, 0);
             }
             _ => {
                 done = cpu.irqs();
@@ -70,21 +57,13 @@ fn sleep(number: usize, seen: u64) {
     hardware::unmask();
 }
 
-/// Uses a vector register: FMOV D0, XZR.
-#[inline(always)]
-fn touch_fp() {
-    // SAFETY: nothing else uses vector registers.
-    unsafe { asm!(".inst 0x9e6703e0", options(nostack)) };
-}
-
 /// Starts the second CPU, if there is one.
-fn start(tree: usize) -> bool {
-    if hvc(AFFINITY_INFO, [1, 0, 0]) < 0 {
+fn start() -> bool {
+    if !has_second() {
         return false;
     }
-    TREE.store(tree, Ordering::Relaxed);
     order(YIELD);
-    hvc(CPU_ON, [1, bench_secondary_entry as *const () as u64, 1]);
+    start_second();
     reached(YIELD);
     true
 }
@@ -108,8 +87,8 @@ fn settle(ticks: u64) {
 }
 
 /// Rows of two vCPUs with a CPU each.
-pub fn measure(report: &mut Report, tree: usize) {
-    if !start(tree) {
+pub fn measure(report: &mut Report) {
+    if !start() {
         return;
     }
     order(SPIN);
@@ -122,7 +101,7 @@ pub fn measure(report: &mut Report, tree: usize) {
             let other = cpu(1);
             let seen = other.irqs();
             let from = now();
-            hardware::send_sgi(3, 1);
+            hardware::send(3, 1);
             while other.irqs() == seen {
                 relax();
             }
@@ -140,7 +119,7 @@ fn pingpong(report: &mut Report, name: &str, what: u64) {
     let me = cpu(0);
     order(what);
     if STATE.load(Ordering::Relaxed) == SLEEP {
-        hardware::send_sgi(3, 1);
+        hardware::send(3, 1);
     }
     reached(what);
     settle(report.ticks(100_000));
@@ -150,21 +129,21 @@ fn pingpong(report: &mut Report, name: &str, what: u64) {
         if what == ANSWER_WITH_FP {
             touch_fp();
         }
-        hardware::send_sgi(3, 1);
+        hardware::send(3, 1);
         sleep(0, seen);
         now() - from
     });
     // It sleeps, and reads the next order when it was woken.
     order(SLEEP);
     while STATE.load(Ordering::Relaxed) != SLEEP {
-        hardware::send_sgi(3, 1);
+        hardware::send(3, 1);
         settle(report.ticks(20_000));
     }
 }
 
 /// Rows of two vCPUs that share a CPU.
-pub fn switch(report: &mut Report, tree: usize) {
-    if !start(tree) {
+pub fn switch(report: &mut Report) {
+    if !start() {
         return;
     }
     order(SLEEP);

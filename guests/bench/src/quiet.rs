@@ -1,8 +1,7 @@
 //! Ten seconds in which nothing happens: what interrupts a CPU then is the hypervisor's doing.
 
-use crate::hardware::{self, hvc, now};
+use crate::arch::hardware::{self, arm_at, call_nobody, frequency, now};
 use crate::measure::{Report, cpu};
-use crate::{read_sysreg, write_sysreg};
 
 const SECONDS: u64 = 10;
 /// Calls that nobody answers: in the emulator's log they are the begin and the end.
@@ -11,27 +10,26 @@ const END: u64 = 0x8300_00e0;
 
 /// Lets the hypervisor pass on what was printed: a tenth of a second.
 fn settle() {
-    let end = now() + read_sysreg!("cntfrq_el0") / 10;
+    let end = now() + frequency() / 10;
     while now() < end {}
 }
 
 /// A vCPU that is busy.
 pub fn spin(report: &mut Report) {
     settle();
-    let end = now() + SECONDS * read_sysreg!("cntfrq_el0");
-    hvc(BEGIN, [0; 3]);
+    let end = now() + SECONDS * frequency();
+    call_nobody(BEGIN);
     while now() < end {}
-    hvc(END, [0; 3]);
+    call_nobody(END);
     report.say(format_args!("BENCH-QUIET spin {}", cpu(0).irqs()));
 }
 
 /// A vCPU that waits for one interrupt.
 pub fn sleep(report: &mut Report) {
     settle();
-    let end = now() + SECONDS * read_sysreg!("cntfrq_el0");
-    write_sysreg!("cntv_cval_el0", end);
-    write_sysreg!("cntv_ctl_el0", 1);
-    hvc(BEGIN, [0; 3]);
+    let end = now() + SECONDS * frequency();
+    arm_at(end);
+    call_nobody(BEGIN);
     hardware::mask();
     while cpu(0).irqs() == 0 {
         hardware::wfi();
@@ -39,7 +37,7 @@ pub fn sleep(report: &mut Report) {
         hardware::mask();
     }
     hardware::unmask();
-    hvc(END, [0; 3]);
+    call_nobody(END);
     report.say(format_args!("BENCH-QUIET sleep {}", cpu(0).irqs()));
 }
 

@@ -20,8 +20,10 @@ _head:
     .word   0
 
     .text
-// First hart: a0 is its id, a1 the device tree.
+// First hart: a0 is its id, a1 the device tree. The time at its first instruction is the third
+// argument of guest_first_cpu.
 _start:
+    rdtime  s2
     csrw    sie, zero
     csrci   sstatus, 2
     mv      s0, a0
@@ -36,6 +38,7 @@ _start:
     call    setup_cpu
     mv      a0, s1
     mv      a1, s0
+    mv      a2, s2
     call    guest_first_cpu
 3:  j       3b
 

@@ -1,6 +1,6 @@
 //! Registers: the UART, the interrupt controller, the timers, PSCI.
 
-use crate::machine::Machine;
+use super::machine::Machine;
 use core::arch::asm;
 use core::fmt::{self, Write};
 
@@ -37,6 +37,39 @@ pub fn now() -> u64 {
     // SAFETY: reads a counter.
     unsafe { asm!("isb", "mrs {}, cntvct_el0", out(reg) value, options(nostack)) };
     value
+}
+
+/// How many counts of [`now`] a second has.
+#[inline(always)]
+pub fn frequency() -> u64 {
+    read_sysreg!("cntfrq_el0")
+}
+
+/// Lets the timer interrupt when [`now`] is `deadline`.
+pub fn arm_at(deadline: u64) {
+    write_sysreg!("cntv_cval_el0", deadline);
+    write_sysreg!("cntv_ctl_el0", 1);
+}
+
+/// Tells a plugin of the emulator that the next row begins, or that it ends: a hint without a
+/// meaning, which does nothing (Arm ARM, C6.2, HINT).
+#[inline(always)]
+pub fn mark() {
+    // SAFETY: a hint.
+    unsafe { asm!("hint #100", options(nostack)) };
+}
+
+/// Uses a vector register: FMOV D0, XZR.
+#[inline(always)]
+pub fn touch_fp() {
+    // SAFETY: nothing else uses vector registers.
+    unsafe { asm!(".inst 0x9e6703e0", options(nostack)) };
+}
+
+/// A call that nobody answers.
+#[inline(never)]
+pub fn call_nobody(number: u64) {
+    hvc(number, [0; 3]);
 }
 
 /// Reads four bytes of a device.
@@ -83,7 +116,7 @@ pub fn wfi() {
 
 /// Sends the SGI `intid` to the CPU with affinity `target`.
 #[inline(always)]
-pub fn send_sgi(intid: u64, target: u64) {
+pub fn send(intid: u64, target: u64) {
     // SAFETY: what was written before is seen by who takes the interrupt.
     unsafe { asm!("dsb ishst", options(nostack)) };
     write_sysreg!("icc_sgi1r_el1", intid << 24 | 1 << target);

@@ -1,9 +1,8 @@
 //! Rows of a vCPU that has its CPU for itself.
 
-use crate::hardware::{self, Uart, hvc, now, read32, relax, write32};
-use crate::machine::Machine;
+use super::hardware::{self, Uart, hvc, now, read32, relax, write32};
+use super::machine::Machine;
 use crate::measure::{Report, cpu};
-use crate::{read_sysreg, write_sysreg};
 use core::arch::asm;
 use core::sync::atomic::Ordering;
 
@@ -14,20 +13,6 @@ const UNKNOWN: u64 = 0x8300_00ff;
 const NOTHING: usize = 8 << 30;
 /// Instructions from arming a timer until it fires: more than the slowest path to arm it takes.
 const AHEAD: u64 = 20_000;
-
-/// Measures `$code`, done `$report.batch()` times, from one read of the counter to the next.
-macro_rules! cost {
-    ($report:expr, $name:literal, $code:expr) => {{
-        let batch = $report.batch();
-        $report.row($name, batch, || {
-            let from = now();
-            for _ in 0..batch {
-                $code;
-            }
-            now() - from
-        });
-    }};
-}
 
 /// Measures an instruction that writes its operand.
 macro_rules! read_cost {
@@ -186,7 +171,7 @@ fn interrupts(report: &mut Report, machine: &Machine) {
     report.rows(["self_sgi", "self_sgi_ended"], 1, || {
         let seen = cpu.irqs();
         let from = now();
-        hardware::send_sgi(1, 0);
+        hardware::send(1, 0);
         while cpu.irqs() == seen {}
         cpu.times().map(|time| time - from)
     });

@@ -112,11 +112,6 @@ impl Machine {
             Kind::Rtc => self.rtc = node.spi.map(|spi| (first, spi)),
         }
     }
-
-    /// Whether the command line has `word`.
-    pub fn has(&self, word: &str) -> bool {
-        self.args.split(' ').any(|w| w == word)
-    }
 }
 
 fn kind(value: usize, length: usize) -> Option<Kind> {
