@@ -61,7 +61,12 @@ pub fn give(cpu: usize, work: fn()) {
 
 /// Waits until CPU number `cpu` has done its work. Whether it did within two seconds.
 pub fn wait(cpu: usize) -> bool {
-    wait_for(2000, || WORK[cpu].load(Ordering::Acquire) == 0)
+    wait_within(cpu, 2000)
+}
+
+/// Waits until CPU number `cpu` has done its work. Whether it did within `milliseconds`.
+pub fn wait_within(cpu: usize, milliseconds: u64) -> bool {
+    wait_for(milliseconds, || WORK[cpu].load(Ordering::Acquire) == 0)
 }
 
 /// Gives `work` to CPU number `cpu` and waits for it.

@@ -68,18 +68,19 @@ fn changed_code_on_other() -> Outcome {
     Ok(())
 }
 
-/// Two harts fence each other at the same time.
+/// Two harts fence each other at the same time. QEMU's firmware may take seconds for that on a busy
+/// machine: it waits for CPUs that the emulator doesn't run.
 fn broadcast() -> Outcome {
     fn work() {
         for function in [0, 1, 2] {
-            for _ in 0..50 {
+            for _ in 0..10 {
                 call(RFENCE, function, [0, u64::MAX, 0, 0, 0]);
             }
         }
     }
     smp::give(1, work);
     work();
-    check!(smp::wait(1));
+    check!(smp::wait_within(1, 20_000));
     Ok(())
 }
 
