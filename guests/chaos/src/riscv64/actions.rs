@@ -6,6 +6,7 @@ use crate::random::value;
 use crate::{Class, state};
 use core::sync::atomic::Ordering;
 use guest_support::cpu;
+use guest_support::map::USER_ALIAS;
 
 /// Classes after which the VM goes on, mostly.
 pub const CLASSES: &[Class] = &[
@@ -339,8 +340,8 @@ fn word(code: &mut Code) {
 /// Returns to any state: U-mode, and addresses of any kind.
 fn sret(code: &mut Code) {
     code.x[A1] = match below(4) {
-        0 => 0xc000_0000 + (32 << 20) + below(1 << 20),
-        1 => 0xc020_0000,
+        0 => USER_ALIAS as u64 + (32 << 20) + below(1 << 20),
+        1 => USER_ALIAS as u64 + 0x20_0000,
         2 => value(),
         _ => address(),
     };

@@ -8,11 +8,11 @@ pub const BAD_TABLE: usize = 254 << 30;
 /// An address where nothing is, with less than 6 GiB of RAM.
 pub const NO_MEMORY: usize = 8 << 30;
 /// Where U-mode sees [`NO_MEMORY`].
-pub const USER_NO_MEMORY: usize = 4 << 30;
+pub const USER_NO_MEMORY: usize = 65 << 30;
 /// An address among the devices where nothing is.
 pub const NO_DEVICE: usize = 0x1000_a000;
 /// Where U-mode sees what S-mode has at [`RAM`].
-pub const USER_ALIAS: usize = 0xc000_0000;
+pub const USER_ALIAS: usize = 64 << 30;
 /// An address that isn't mapped, with room for tables of a case's own: see [`set`].
 pub const FREE: usize = 253 << 30;
 
