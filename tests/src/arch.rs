@@ -26,6 +26,8 @@ pub struct Arch {
     pub ram: u64,
     /// How far from there the kernel lies that `guests/bios` starts.
     pub bios_kernel: u64,
+    /// Firmware starts first, and drops what is typed until it has done so.
+    pub firmware: bool,
     /// What Linux calls its console.
     pub tty: &'static str,
     /// The rows of Linux's timer and of its inter-processor interrupts in `/proc/interrupts`.
@@ -83,6 +85,7 @@ pub static AARCH64: Arch = Arch {
     uboot: ("-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin"),
     ram: 0x4000_0000,
     bios_kernel: 0x8_0000,
+    firmware: false,
     tty: "ttyAMA0",
     linux_interrupts: ["arch_timer", "IPI"],
     hello: ["CPU 0 runs at EL1", "PSCI version 0x10001"],
@@ -139,6 +142,7 @@ pub static RISCV64: Arch = Arch {
     uboot: ("-kernel", "/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin"),
     ram: 0x8000_0000,
     bios_kernel: 0x20_0000,
+    firmware: true,
     tty: "ttyS0",
     linux_interrupts: ["riscv-timer", "IPI"],
     hello: ["CPU 0 runs at S-mode", "SBI version 0x2000000"],

@@ -1,11 +1,13 @@
 //! A 16550A UART (Texas Instruments PC16550D data sheet, SNLS378): eight registers of a byte each,
 //! one after another, and 16-byte FIFOs.
 //!
-//! Three deliberate leniencies. The divisor latch starts as what firmware would leave, not as
+//! Four deliberate leniencies. The divisor latch starts as what firmware would leave, not as
 //! anything: a driver may compute the baud rate that it finds. Resetting the transmit FIFO drops
-//! nothing: what was sent is on the wire. And an access of more than a byte is one to the register
-//! at its address, whose byte is the lowest; the data sheet's chip has eight data lines, and what a
-//! bus makes of its others is the bus's. Drivers of QEMU's machines store words.
+//! nothing: what was sent is on the wire. Enabling the FIFOs drops nothing either: Linux's driver
+//! does that after it has enabled the receiver's interrupt, when what waited comes. And an access of
+//! more than a byte is one to the register at its address, whose byte is the lowest; the data sheet's
+//! chip has eight data lines, and what a bus makes of its others is the bus's. Drivers of QEMU's
+//! machines store words.
 
 mod regs;
 mod uart;

@@ -41,6 +41,15 @@ fn boot(machine: Machine) -> Result<Running, Failure> {
     Ok(running)
 }
 
+/// Boots a machine on which may be typed before the guest listens.
+fn boot_for_early_input(test: &Test, machine: Machine) -> Result<Running, Failure> {
+    let mut running = machine.boot()?;
+    if test.arch.firmware {
+        running.expect("axhv: ")?;
+    }
+    Ok(running)
+}
+
 /// Switches the guest off; the machine follows.
 fn off(mut running: Running) -> Result<(), Failure> {
     running.send("poweroff\n")?;
@@ -136,7 +145,7 @@ fn ctrl_c(test: &Test) -> Result<(), Failure> {
 
 /// What is typed before the guest listens reaches it whole, also if it fills every buffer on the way.
 fn input_waits_for_the_guest(test: &Test) -> Result<(), Failure> {
-    let mut running = Machine::new(test).vm(Vm::linux(1)).boot()?;
+    let mut running = boot_for_early_input(test, Machine::new(test).vm(Vm::linux(1)))?;
     let word = "0123456789abcdefghijklmnopqrstuvwxyz".repeat(5);
     running.send(&format!(
         "echo typed-\"\"{word}\necho early-\"\"{word}; poweroff\n"
@@ -148,7 +157,7 @@ fn input_waits_for_the_guest(test: &Test) -> Result<(), Failure> {
 
 /// A pipe that ends leaves the guest running.
 fn end_of_input(test: &Test) -> Result<(), Failure> {
-    let mut running = Machine::new(test).vm(Vm::linux(1)).boot()?;
+    let mut running = boot_for_early_input(test, Machine::new(test).vm(Vm::linux(1)))?;
     running.send("sleep 3; echo still\" \"here; poweroff\n")?;
     running.close_input();
     running.expect("still here")?;
@@ -187,7 +196,7 @@ const SUM: &str = "85aad863ea8cf06658d1daa591b806c8";
 fn typing_while_busy(test: &Test) -> Result<(), Failure> {
     let restless = Vm::guest("chaos", 1).memory("4MiB").cmdline("chaos=reset");
     let machine = Machine::new(test).vm(Vm::linux(2)).vm(restless);
-    let mut running = machine.boot()?;
+    let mut running = boot_for_early_input(test, machine)?;
     // The sum is said again and again: lines of several VMs may break one another.
     running.send(
         "while usleep 20000; do echo noise; done & head -n 100 | md5sum > /tmp/sum; kill $!; \

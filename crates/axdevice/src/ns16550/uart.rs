@@ -213,12 +213,12 @@ impl Uart {
         }
     }
 
-    /// Section 8.5: the other bits count only together with the enable bit, and switching it
-    /// empties the FIFOs.
+    /// Section 8.5: the other bits count only together with the enable bit, and switching it off
+    /// empties the FIFOs. Switching it on would, too.
     fn control_fifos(&mut self, value: u8) {
-        let switched = (value ^ self.regs.fcr) & FCR_ENABLE != 0;
+        let off = self.fifos_enabled() && value & FCR_ENABLE == 0;
         self.regs.fcr = if value & FCR_ENABLE != 0 { value } else { 0 };
-        if switched || self.regs.fcr & FCR_CLEAR_RX != 0 {
+        if off || self.regs.fcr & FCR_CLEAR_RX != 0 {
             self.fifo.clear();
         }
         self.refill();

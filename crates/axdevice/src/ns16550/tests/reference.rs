@@ -139,7 +139,7 @@ impl Reference {
             }
             2 => {
                 let on = value & 1 != 0;
-                if on != self.fifos || on && value & 2 != 0 {
+                if self.fifos && !on || on && value & 2 != 0 {
                     self.received.clear();
                 }
                 self.fifos = on;
