@@ -28,8 +28,7 @@ aarch64)
     MACHINE=virt,virtualization=on,gic-version=$GIC
     QEMU_PACKAGES=(qemu-system-arm) FIRMWARE=
     UBOOT=/usr/lib/u-boot/qemu_arm64/u-boot.bin
-    DEB_ARCH=arm64 DEB_SINCE=()
-    NOT_YET=() ;;
+    DEB_ARCH=arm64 DEB_SINCE=() ;;
 riscv64)
     TRIPLE=riscv64imac-unknown-none-elf
     CPU=${CPU:-rv64}
@@ -39,9 +38,7 @@ riscv64)
     QEMU_PACKAGES=(qemu-system-riscv64 opensbi)
     FIRMWARE=/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin
     UBOOT=/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin
-    DEB_ARCH=riscv64 DEB_SINCE=(13 trixie)
-    # Guests that aren't written for it yet.
-    NOT_YET=(bench) ;;
+    DEB_ARCH=riscv64 DEB_SINCE=(13 trixie) ;;
 # One sentence for an architecture that isn't there yet.
 *) die 2 "ARCH=$ARCH isn't there yet: aarch64 and riscv64 are." ;;
 esac
@@ -96,12 +93,7 @@ package_names() {
 }
 
 # Programs and libraries of the bare machine, which the host can't build or has no use for.
-guest_packages() {
-    local dir
-    for dir in guests/*; do
-        [[ " ${NOT_YET[*]:-} " == *" ${dir##*/} "* ]] || package_names "$dir"
-    done
-}
+guest_packages() { package_names guests/*; }
 bare_packages() { package_names . crates/axhal/selftest; guest_packages; }
 
 # Each word that is read, behind the OPTION given.
