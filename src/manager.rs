@@ -7,18 +7,19 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use axaddrspace::HostPhysAddr;
 use axhal::{irq, power};
 use axtask::{CpuMask, TaskConfig, TaskName, WaitQueue};
 use axvcpu::GuestFault;
 use axvm::{AxVMConfig, AxVMHal, StopCause, VmFault, VmStatus};
 use axvmconfig::bundle::Bundle;
-use axvmconfig::{AxVMCrateConfig, Severity};
+use axvmconfig::{AxVMCrateConfig, Severity, VmMemMappingType};
 use spin::Mutex;
 
 use crate::hal::Hal;
 use crate::task::{Machine, SCHEDULER, TaskOf, priority};
 use crate::vm::{self, Running, Vm};
-use crate::{arch, board, console, interrupt, loader, vcpu};
+use crate::{arch, board, console, interrupt, loader, memory, vcpu};
 
 /// The machine's final status: every VM ended well.
 const STATUS_OK: u8 = 0;
@@ -80,7 +81,11 @@ pub fn run(bundle: &'static [u8], stay: bool) {
     if configs.len() > 1 {
         console::name_lines();
     }
-    for (toml, config) in configs {
+    let held: Vec<_> = configs.iter().map(|(_, config)| hold(config)).collect();
+    for ((toml, config), held) in configs.into_iter().zip(held) {
+        for (base, size) in held {
+            memory::give_back(base, size);
+        }
         if let Err(error) = create(&bundle, toml, config) {
             log::error!("{toml}: {error}");
             status = status.max(STATUS_NOT_STARTED);
@@ -88,7 +93,7 @@ pub fn run(bundle: &'static [u8], stay: bool) {
         // One that ended while the next was loaded.
         status = status.max(serve_ended(&bundle).0);
     }
-    log::debug!("{}", crate::memory::usage());
+    log::debug!("{}", memory::usage());
     while !GUESTS.lock().is_empty() {
         let (ended, next) = serve_ended(&bundle);
         status = status.max(ended);
@@ -211,6 +216,17 @@ fn report(file: &str, text: &str, found: &[axvmconfig::Diagnostic]) -> bool {
         }
     }
     errors
+}
+
+/// Sets the memory aside that a VM wants at a certain address, so that no VM before it gets it by
+/// chance. What isn't free is missed when the VM is built.
+fn hold(config: &AxVMCrateConfig) -> Vec<(HostPhysAddr, usize)> {
+    let regions = config.kernel.memory_regions.iter().map(|at| at.value);
+    let identical = regions.filter(|r| r.map_type == VmMemMappingType::MapIdentical);
+    let ranges = identical.map(|r| (HostPhysAddr::from_usize(r.gpa), r.size));
+    ranges
+        .filter(|(base, size)| memory::take_at(*base, *size))
+        .collect()
 }
 
 /// Builds a VM, loads it, and starts it. What was taken for it is given back on an error.
