@@ -4,9 +4,9 @@
 use alloc::{string::String, vec::Vec};
 use core::ops::Range;
 
-use axmachine::{Fdt, Machine, MachineError, Node, Region};
+use axmachine::{Fdt, Machine, MachineError, Node, Platform, Region};
 
-use crate::{BoardDevice, BoardFacts};
+use crate::{Arch, BoardDevice, BoardFacts};
 
 /// Devices that the hypervisor keeps for itself, by what they are compatible with.
 const OWNED: &[&str] = &[
@@ -28,6 +28,8 @@ const OWNED: &[&str] = &[
 /// A board. The caller may add what only it knows: its own memory, the width of addresses.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
+    /// Its architecture, if it is one that descriptions can be for.
+    pub arch: Option<Arch>,
     /// RAM.
     pub ram: Vec<Range<usize>>,
     /// What the device tree reserves.
@@ -59,7 +61,12 @@ impl Board {
             .map(|node| device(&node, fdt, console))
             .collect();
         let owned = devices.iter().filter(|device| device.owned);
+        let arch = match &machine.platform {
+            Platform::Arm(_) => Arch::Aarch64,
+            Platform::Riscv(_) => Arch::Riscv64,
+        };
         Self {
+            arch: Some(arch),
             ram: machine.memory.iter().map(range).collect(),
             reserved: machine.reserved.iter().map(|r| range(&r.region)).collect(),
             hypervisor: Vec::new(),

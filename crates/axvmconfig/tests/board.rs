@@ -292,6 +292,13 @@ fn command() {
         assert!(String::from_utf8_lossy(&two.stderr).contains("error[E0701]"));
         let four = run(&["--board".as_ref(), "qemu-aarch64-4cpu".as_ref(), &vm]);
         assert_eq!(four.status.code(), Some(0));
+        // A board of another architecture.
+        let riscv64: [&std::path::Path; 3] =
+            ["--board".as_ref(), "qemu-riscv64-4cpu".as_ref(), &vm];
+        assert_eq!(run(&riscv64).status.code(), Some(0));
+        let wrong = run(&[&riscv64[..], &["--arch".as_ref(), "aarch64".as_ref()]].concat());
+        assert_eq!(wrong.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&wrong.stderr).contains("the board's CPUs are riscv64"));
     }
     // Not a device tree.
     assert_eq!(run(&["--board".as_ref(), &vm, &vm]).status.code(), Some(1));

@@ -9,8 +9,8 @@ use std::{
 };
 
 use axvmconfig::{
-    Arch, AxVMCrateConfig, Code, Diagnostic, Severity, check_board, check_bundle, check_images,
-    cli, cli::board, parse, resolve_devices,
+    Arch, AxVMCrateConfig, Code, Diagnostic, Severity, board::Board, check_board, check_bundle,
+    check_images, cli, cli::board, parse, resolve_devices,
 };
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 #[command(version)]
 struct Args {
     /// The architecture the descriptions are for. Default: the one that a file's folder is called
-    /// after, as under configs/vms; else aarch64.
+    /// after, as under configs/vms; else the board's; else aarch64.
     #[arg(long, global = true, value_enum)]
     arch: Option<ArchArg>,
     #[command(subcommand)]
@@ -144,9 +144,11 @@ fn run(args: Args) -> Result<bool, Failure> {
             board,
             together,
         } => {
-            let mut session = Session::read(&expand(files)?, arch)?;
-            if let Some(board) = board {
-                session.board(&board)?;
+            let board = board.as_deref().map(board::read).transpose()?;
+            let files = expand(files)?;
+            let mut session = Session::read(&files, arch, board.as_ref())?;
+            if let Some(board) = &board {
+                session.board(board)?;
             }
             if together {
                 session.together()?;
@@ -159,7 +161,7 @@ fn run(args: Args) -> Result<bool, Failure> {
         }
         Command::Explain { what } => explain(&what, arch),
         Command::Convert { file, out } => {
-            let session = Session::read(&[file], arch)?;
+            let session = Session::read(&[file], arch, None)?;
             session.report(false);
             let Some(config) = session.files.first().and_then(|f| f.config.as_ref()) else {
                 return Ok(false);
@@ -205,7 +207,7 @@ fn explain(what: &str, arch: Option<Arch>) -> Result<bool, Failure> {
         write(None, cli::explain_code(*code).as_bytes())?;
         return Ok(true);
     }
-    let session = Session::read(&[PathBuf::from(what)], arch)?;
+    let session = Session::read(&[PathBuf::from(what)], arch, None)?;
     session.report(false);
     for config in session.files.iter().filter_map(|f| f.config.as_ref()) {
         write(None, cli::memory_map(config).as_bytes())?;
@@ -219,8 +221,9 @@ fn bundle(
     board: Option<&Path>,
     arch: Option<Arch>,
 ) -> Result<bool, Failure> {
-    let mut session = Session::read(files, arch)?;
-    if let Some(board) = board {
+    let board = board.map(board::read).transpose()?;
+    let mut session = Session::read(files, arch, board.as_ref())?;
+    if let Some(board) = &board {
         session.board(board)?;
     }
     session.together()?;
@@ -294,11 +297,12 @@ struct Session {
 }
 
 impl Session {
-    fn read(paths: &[PathBuf], arch: Option<Arch>) -> Result<Self, Failure> {
+    fn read(paths: &[PathBuf], arch: Option<Arch>, board: Option<&Board>) -> Result<Self, Failure> {
+        let otherwise = board.and_then(|board| board.arch).unwrap_or(DEFAULT_ARCH);
         let read = |path: &PathBuf| {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| format!("{}: {error}", path.display()))?;
-            let arch = arch.or_else(|| folder_arch(path)).unwrap_or(DEFAULT_ARCH);
+            let arch = arch.or_else(|| folder_arch(path)).unwrap_or(otherwise);
             let (config, diagnostics) = match parse(&text, arch) {
                 Ok(config) => {
                     let warnings = config.warnings.clone();
@@ -319,9 +323,16 @@ impl Session {
     }
 
     /// The checks against a board; its devices take the place of their names.
-    fn board(&mut self, path: &Path) -> Result<(), Failure> {
-        self.one_arch()?;
-        let board = board::read(path)?;
+    fn board(&mut self, board: &Board) -> Result<(), Failure> {
+        if let Some(arch) = board.arch
+            && let Some(file) = self.files.iter().find(|file| file.arch != arch)
+        {
+            let (path, other) = (file.path.display(), file.arch.name());
+            let arch = arch.name();
+            return Err(format!(
+                "{path} is for {other}, and the board's CPUs are {arch}"
+            ));
+        }
         for file in &mut self.files {
             let Some(config) = &mut file.config else {
                 continue;
