@@ -183,7 +183,10 @@ fn descriptions<'a>(bundle: &Bundle<'a>, status: &mut u8) -> Vec<(&'a str, AxVMC
     }
     // What several say together: the later one is refused.
     let configs: Vec<_> = good.iter().map(|(_, _, config)| config).collect();
-    let conflicts = axvmconfig::check_bundle(&configs);
+    let mut conflicts = axvmconfig::check_bundle(&configs);
+    conflicts.extend(board::with_facts(|facts| {
+        axvmconfig::check_memory(&configs, facts)
+    }));
     let mut index = 0;
     good.retain(|(name, text, _)| {
         let found: Vec<_> = conflicts

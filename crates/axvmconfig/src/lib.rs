@@ -30,7 +30,8 @@ mod vm;
 pub mod cli;
 
 pub use check::{
-    BoardDevice, BoardFacts, ImageSizes, check_board, check_bundle, check_images, resolve_devices,
+    BoardDevice, BoardFacts, ImageSizes, check_board, check_bundle, check_images, check_memory,
+    resolve_devices,
 };
 pub use code::{Code, Severity};
 pub use config::{

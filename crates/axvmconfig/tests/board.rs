@@ -5,7 +5,8 @@
 
 use axmachine::Fdt;
 use axvmconfig::{
-    Arch, AxVMConfig, Code, Diagnostics, board::Board, check_board, cli, parse, resolve_devices,
+    Arch, AxVMConfig, Code, Data, Diagnostics, board::Board, check_board, check_memory, cli, parse,
+    resolve_devices,
 };
 use vm_fdt::{Error, FdtWriter};
 
@@ -163,6 +164,26 @@ fn devices_by_path_and_alias() {
     let (said, vm) = check("[\"/pl099@0\"]");
     assert_eq!(said.0[0].code, Code::NoSuchDevice);
     assert_eq!(vm.unresolved_devices, ["/pl099@0"]);
+}
+
+#[test]
+fn memory_of_several() {
+    let text = |size| {
+        format!(
+            "[base]\nid = 1\n[kernel]\nkernel_path = \"k\"\n\
+             memory_regions = [{{ size = \"1MiB\" }}, {{ size = \"{size}\" }}]\n"
+        )
+    };
+    let configs = ["500MiB", "2GiB", "500MiB", "1MiB", "510MiB"]
+        .map(|size| parse(&text(size), Arch::Aarch64).unwrap());
+    let board = board();
+    let found = check_memory(&configs.iter().collect::<Vec<_>>(), &board.facts());
+    // 1 GiB without what is reserved; what can't be there at all is said of it alone.
+    let found: Vec<_> = found.iter().map(|(n, d)| (*n, d.code, d.data)).collect();
+    let left = (1024 - 16 - 501 - 501 - 2) << 20;
+    assert_eq!(found, [(4, Code::TooMuchMemory, Data::Limits(0, left))]);
+    let alone = check_board(&configs[1], &board.facts());
+    assert_eq!(alone.0[0].code, Code::TooMuchMemory);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use axvmconfig::{
     Arch, AxVMCrateConfig, Code, Diagnostic, Severity, board::Board, check_board, check_bundle,
-    check_images, cli, cli::board, parse, resolve_devices,
+    check_images, check_memory, cli, cli::board, parse, resolve_devices,
 };
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -151,7 +151,7 @@ fn run(args: Args) -> Result<bool, Failure> {
                 session.board(board)?;
             }
             if together {
-                session.together()?;
+                session.together(board.as_ref())?;
             }
             if images {
                 session.images();
@@ -226,7 +226,7 @@ fn bundle(
     if let Some(board) = &board {
         session.board(board)?;
     }
-    session.together()?;
+    session.together(board.as_ref())?;
     let images = session.images();
     session.report(false);
     if !session.good() {
@@ -349,15 +349,17 @@ impl Session {
     }
 
     /// The checks between VMs.
-    fn together(&mut self) -> Result<(), Failure> {
+    fn together(&mut self, board: Option<&Board>) -> Result<(), Failure> {
         self.one_arch()?;
         let good = self.files.iter().enumerate();
         let good: Vec<_> = good
             .filter_map(|(n, f)| Some((n, f.config.as_ref()?)))
             .collect();
         let configs: Vec<_> = good.iter().map(|(_, config)| *config).collect();
+        let memory = board.map(|board| check_memory(&configs, &board.facts()));
         let found: Vec<_> = check_bundle(&configs)
             .into_iter()
+            .chain(memory.into_iter().flatten())
             .filter_map(|(n, diagnostic)| Some((good.get(n)?.0, diagnostic)))
             .collect();
         for (n, diagnostic) in found {

@@ -164,14 +164,10 @@ fn width(range: (usize, usize), span: Span, board: &BoardFacts<'_>, out: &mut Di
 }
 
 fn memory(config: &AxVMCrateConfig, board: &BoardFacts<'_>, out: &mut Diagnostics) {
-    let mut wanted = 0usize;
     for region in &config.kernel.memory_regions {
         let range = (region.value.gpa, region.value.size);
         let data = Data::Range(range.0, range.1);
         let mut say = |code| out.push(Diagnostic::new(code, region.span).with(data));
-        if region.value.map_type != VmMemMappingType::MapReserved {
-            wanted = wanted.saturating_add(range.1);
-        }
         let within = |ranges: &[Range<usize>]| ranges.iter().any(|r| inside(range, extent(r)));
         let touches = |ranges: &[Range<usize>]| ranges.iter().any(|r| meet(range, extent(r)));
         match region.value.map_type {
@@ -191,14 +187,51 @@ fn memory(config: &AxVMCrateConfig, board: &BoardFacts<'_>, out: &mut Diagnostic
         }
         width(range, region.span, board, out);
     }
-    let ram = board.ram.iter().map(|ram| free(ram, board));
-    let ram = ram.fold(0usize, usize::saturating_add);
-    if wanted > ram {
-        let at = config.kernel.memory_regions.iter();
-        let at = at.max_by_key(|region| region.value.size);
-        let at = at.map_or(Span::default(), |region| region.span);
-        out.push(Diagnostic::new(Code::TooMuchMemory, at).with(Data::Limits(0, ram)));
+    let ram = free_ram(board);
+    if wanted(config) > ram {
+        out.push(too_much(config, ram));
     }
+}
+
+/// How much of the machine's free RAM a VM takes.
+fn wanted(config: &AxVMCrateConfig) -> usize {
+    let regions = config.kernel.memory_regions.iter().map(|r| r.value);
+    let taken = regions.filter(|r| r.map_type != VmMemMappingType::MapReserved);
+    taken.fold(0, |sum, region| sum.saturating_add(region.size))
+}
+
+fn too_much(config: &AxVMCrateConfig, left: usize) -> Diagnostic {
+    let regions = config.kernel.memory_regions.iter();
+    let largest = regions.max_by_key(|region| region.value.size);
+    let at = largest.map_or(Span::default(), |region| region.span);
+    Diagnostic::new(Code::TooMuchMemory, at).with(Data::Limits(0, left))
+}
+
+/// Whether the machine has memory for VMs that run together, as [`crate::check_bundle`] says it:
+/// what the earlier ones have is not there for the later ones.
+pub fn check_memory(
+    configs: &[&AxVMCrateConfig],
+    board: &BoardFacts<'_>,
+) -> Vec<(usize, Diagnostic)> {
+    let all = free_ram(board);
+    let mut left = all;
+    let mut out = Vec::new();
+    for (n, config) in configs.iter().enumerate() {
+        let wanted = wanted(config);
+        match left.checked_sub(wanted) {
+            Some(rest) => left = rest,
+            // More than there is at all has been said of it alone.
+            None if wanted > all => {}
+            None => out.push((n, too_much(config, left))),
+        }
+    }
+    out
+}
+
+/// How many bytes of RAM VMs can have.
+fn free_ram(board: &BoardFacts<'_>) -> usize {
+    let ram = board.ram.iter().map(|ram| free(ram, board));
+    ram.fold(0, usize::saturating_add)
 }
 
 /// How many bytes of `ram` neither the hypervisor has nor the board reserves.

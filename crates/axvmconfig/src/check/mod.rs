@@ -7,7 +7,7 @@ mod images;
 
 use alloc::vec::Vec;
 
-pub use board::{BoardDevice, BoardFacts, check_board, resolve_devices};
+pub use board::{BoardDevice, BoardFacts, check_board, check_memory, resolve_devices};
 pub use bundle::check_bundle;
 pub use images::{ImageSizes, check_images};
 

@@ -278,7 +278,7 @@ helps! {
         "If the guest is trusted with the whole machine, say so: `dma = \"unprotected\"`.",
         "passthrough_devices = [{ path = \"/ethernet@a000000\" }]"
             => "passthrough_devices = [{ path = \"/ethernet@a000000\", dma = \"unprotected\" }]";
-    TooMuchMemory: "the machine has less memory than the VM asks for.",
+    TooMuchMemory: "the machine has less memory than the VM asks for, or than the VMs before it leave.",
         "Give the VM less, or the machine more.",
         "" => "";
     PassedRam: "memory is given to VMs by `memory_regions`, where it has an owner.",
