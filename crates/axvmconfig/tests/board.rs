@@ -276,7 +276,6 @@ fn aarch64_boards_are_qemus() {
 }
 
 #[test]
-#[ignore = "machines of riscv64 can't be read yet"]
 fn riscv64_boards_are_qemus() {
     boards_are_qemus("riscv64", "virt", "rv64");
 }

@@ -4,34 +4,46 @@ use axvmconfig::{
     Arch, AxVMConfig, AxVMCrateConfig, EmulatedDeviceType, VMType, check_bundle, parse,
 };
 
-const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/vms/aarch64");
+const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/vms");
 
-fn read(name: &str) -> AxVMCrateConfig {
-    let text = std::fs::read_to_string(format!("{DIR}/{name}")).unwrap();
-    parse(&text, Arch::Aarch64).unwrap_or_else(|all| {
+fn read(arch: Arch, name: &str) -> AxVMCrateConfig {
+    let text = std::fs::read_to_string(format!("{DIR}/{}/{name}", arch.name())).unwrap();
+    parse(&text, arch).unwrap_or_else(|all| {
         let lines = all.0.iter().map(|d| d.line(name, &text).to_string() + "\n");
         panic!("{}", lines.collect::<String>())
     })
 }
 
+/// The descriptions of an architecture, in order.
+fn names(arch: Arch) -> Vec<String> {
+    let names = std::fs::read_dir(format!("{DIR}/{}", arch.name())).unwrap();
+    let names = names.map(|e| e.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.ends_with(".toml")).collect();
+    names.sort();
+    names
+}
+
 #[test]
 fn all_pass_together() {
-    let names = std::fs::read_dir(DIR).unwrap();
-    let names = names.map(|e| e.unwrap().file_name().into_string().unwrap());
-    let configs: Vec<_> = names
-        .filter(|n| n.ends_with(".toml"))
-        .map(|n| read(&n))
-        .collect();
-    assert!(configs.len() >= 4);
-    for config in &configs {
-        assert_eq!(config.warnings, []);
+    for arch in Arch::ALL {
+        let names = names(*arch);
+        assert_eq!(
+            names,
+            self::names(Arch::Aarch64),
+            "every architecture has them all"
+        );
+        assert!(names.len() >= 4);
+        let configs: Vec<_> = names.iter().map(|name| read(*arch, name)).collect();
+        for config in &configs {
+            assert_eq!(config.warnings, []);
+        }
+        assert_eq!(check_bundle(&configs.iter().collect::<Vec<_>>()), []);
     }
-    assert_eq!(check_bundle(&configs.iter().collect::<Vec<_>>()), []);
 }
 
 #[test]
 fn linux() {
-    let config = AxVMConfig::from(read("linux.toml"));
+    let config = AxVMConfig::from(read(Arch::Aarch64, "linux.toml"));
     assert_eq!(
         (config.id(), config.name(), config.vm_type),
         (1, "linux", VMType::Linux)
