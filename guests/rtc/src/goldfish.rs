@@ -64,6 +64,8 @@ pub fn leftovers() -> (bool, bool, u32) {
     let enabled = enables & 1 << LINE != 0;
     mask();
     plic::set_enabled(0, LINE, true);
+    // A PLIC looks at the line again after a completion; QEMU's does when the device says something.
+    write32(IRQ_ENABLED, 1);
     let pending = wait_for(100, || plic::is_pending(LINE));
     plic::set_enabled(0, LINE, enabled);
     unmask();
