@@ -63,7 +63,8 @@ fn lines_stay_whole(test: &Test) -> Result<(), Failure> {
             return Err(format!("the last line of {vm} is {ended:?}"));
         }
     }
-    let whole = ["PASS ", "SKIP ", "testguest"];
+    // In parentheses: what a case says on other ways than the others.
+    let whole = ["PASS ", "SKIP ", "testguest", "("];
     let torn = text.lines().filter_map(|line| {
         let said = line
             .strip_prefix("[one] ")
@@ -158,7 +159,9 @@ fn loglevel(test: &Test) -> Result<(), Failure> {
         .vm(Vm::guest("hello", 1));
     let mut running = machine.boot()?;
     let before = running.expect("hello: CPU 0 runs")?;
-    if !before.trim().is_empty() {
+    // Firmware says what it likes.
+    let silent = before.trim().is_empty() || test.arch.firmware && !before.contains("axhv");
+    if !silent {
         return Err(running.failure(&format!("the hypervisor said {before:?}")));
     }
     running.finish(0).map(drop)
