@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # What checks, tests and CI go over when ARCH names none; tests/src/arch.rs has the same list.
-readonly ARCHES=(aarch64)
+readonly ARCHES=(aarch64 riscv64)
 
 # What the caller asked for, before there is a default.
 readonly ASKED=${ARCH:-}
