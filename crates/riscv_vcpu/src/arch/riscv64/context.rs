@@ -3,7 +3,7 @@
 use axaddrspace::HostPhysAddr;
 
 use super::regs::{clear, read, vs, write};
-use crate::features::Features;
+use crate::features::{Features, HCOUNTEREN};
 use crate::inject::status;
 
 /// Defines a block of registers that is saved and restored as one.
@@ -45,11 +45,13 @@ pub struct Context {
 
 impl Context {
     /// The state that a hart is started in (SBI, "HSM", hart start): satp and sstatus.SIE are 0. All
-    /// else is 0, too; no timer.
+    /// else is 0, too; no timer. User mode has the counters, as OpenSBI leaves it: a Linux without a
+    /// PMU never says so itself, and its processes read the time.
     pub fn reset() -> Self {
         Self {
             supervisor: Supervisor {
                 status: status::UXL_64,
+                counteren: HCOUNTEREN,
                 ..Supervisor::default()
             },
             timecmp: u64::MAX,
