@@ -221,7 +221,7 @@ fn wake() {
     WAKE.notify_one();
 }
 
-/// How long the first character of some output waits for others.
+/// How long the first character of some output waits for others, and the next piece of input.
 const DELAY_NS: u64 = 1_000_000;
 static DELAY: Once<Timer<Machine>> = Once::new();
 /// The timer is armed.
@@ -232,6 +232,16 @@ fn delayed(_: usize) {
     wake();
 }
 
+/// Wakes the console's task in a moment.
+fn wake_soon() {
+    let timer = DELAY.call_once(|| Timer::new(&SCHEDULER, delayed, 0));
+    if !DELAYED.swap(true, Ordering::AcqRel) {
+        let clock = arch::timer();
+        let deadline = clock.now() + clock.scale().to_ticks(DELAY_NS);
+        Pin::static_ref(timer).arm(deadline);
+    }
+}
+
 /// How guests' UARTs reach the console's task.
 struct Hook;
 
@@ -239,12 +249,7 @@ impl ConsoleHook for Hook {
     fn output_ready(&self) {
         // One switch to the console's task for what is printed in the next moment, not one for
         // each character.
-        let timer = DELAY.call_once(|| Timer::new(&SCHEDULER, delayed, 0));
-        if !DELAYED.swap(true, Ordering::AcqRel) {
-            let clock = arch::timer();
-            let deadline = clock.now() + clock.scale().to_ticks(DELAY_NS);
-            Pin::static_ref(timer).arm(deadline);
-        }
+        wake_soon();
     }
 
     fn output_pressing(&self) {
@@ -477,8 +482,10 @@ fn feed_input() {
         switch.input.drain(..taken);
     }
     if taken > 0 {
-        // There may be more, or room again for what waits in the UART.
-        WORK.store(true, Ordering::Release);
+        // There may be more, or room again for what waits in the UART. A piece in a moment, which is
+        // several times what a serial line carries: a guest whose receiver is full again whenever
+        // it has read a character never leaves its interrupt handler.
+        wake_soon();
     }
 }
 
