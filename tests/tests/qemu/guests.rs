@@ -49,7 +49,12 @@ fn hello(test: &Test, vcpus: usize, cpus: usize) -> Result<(), Failure> {
 }
 
 fn testguest(test: &Test, cpu: &str, vcpus: usize, cpus: usize) -> Result<(), Failure> {
-    let vm = Vm::guest("testguest", vcpus);
+    let mut vm = Vm::guest("testguest", vcpus);
+    if vcpus > 1 {
+        // A second interrupt source for guests whose platform has but one.
+        let clock = test.arch.rtc.by_path;
+        vm = vm.extra(&format!("[devices]\npassthrough_devices = [{clock}]\n"));
+    }
     let running = Machine::new(test).cpu(cpu).cpus(cpus).vm(vm).boot()?;
     let [_, one, more] = test.arch.testguest;
     verdict(running, if vcpus == 1 { one } else { more })
