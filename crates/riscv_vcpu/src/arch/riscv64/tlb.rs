@@ -96,23 +96,22 @@ pub fn local(fence: Fence) {
     }
 }
 
-/// Makes all CPUs forget translations of `vmid`: those of `range`, or all and with them what is in
-/// instruction caches. Complete on return.
+/// Makes all CPUs forget the translations of `vmid`; without a `range` also what is in instruction
+/// caches. Complete on return.
+///
+/// All translations, with a `range` too: a fence by address is about leaf entries only ("Supervisor
+/// Memory-Management Fence Instruction"), and tables may have been taken out together with what
+/// they mapped. A walker that remembers one of them must not look there when its frame is used anew.
 ///
 /// HFENCE.GVMA also forgets what VS-stage and G-stage made together: an HFENCE.VVMA after it is not
 /// needed. Interrupts are masked.
 pub fn flush_stage2<H: RiscvHost>(vmid: u16, range: Option<GuestPhysRange>) {
     // Stores to the tables, and to memory that is executed, come first.
     barrier!("fence rw, rw");
-    match range {
-        Some(range) => {
-            H::remote_hfence_gvma(vmid, range.start.as_usize() as u64, range.size() as u64)
-        }
-        None => {
-            H::remote_hfence_gvma(vmid, 0, u64::MAX);
-            // A VM's memory gets another content, or another owner: nobody executes the old one.
-            H::fence_i_everywhere();
-        }
+    H::remote_hfence_gvma(vmid, 0, u64::MAX);
+    if range.is_none() {
+        // A VM's memory gets another content, or another owner: nobody executes the old one.
+        H::fence_i_everywhere();
     }
 }
 
