@@ -85,7 +85,11 @@ impl<H: RiscvHost> RiscvVCpu<H> {
                 return AxVCpuExitReason::Preempted;
             }
         }
-        self.refused = None;
+        if self.refused.take().is_some() {
+            // The tables have by now what the last access did not find: it is made again, and finds it
+            // although this hart may remember that it was not there ("Svvptc" is what rules that out).
+            tlb::forget_stage2();
+        }
         self.vm.set_suspended(self.id, false);
         write!(SEPC, self.frame.pc);
         // SPIE becomes SIE at SRET: it stays 0 for when the guest is left.
