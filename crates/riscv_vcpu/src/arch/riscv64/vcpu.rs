@@ -12,7 +12,7 @@ use axvcpu::{
 
 use super::context::{self, Context};
 use super::fp::Units;
-use super::regs::{clear, read, set, vs, write};
+use super::regs::{barrier, clear, read, set, vs, write};
 use super::switch::{self, Frame};
 use super::{cpu, exit, tlb};
 use crate::features::Features;
@@ -290,6 +290,9 @@ impl<H: RiscvHost> AxArchVCpu for RiscvVCpu<H> {
     }
 
     fn unbind(&mut self) {
+        // What the guest has told devices comes before what it tells them from another hart, where a
+        // fence of its own does not reach back. Locks of the scheduler order memory only.
+        barrier!("fence iorw, iorw");
         self.units.save();
         self.context.save(self.features);
         if self.armed != u64::MAX {
