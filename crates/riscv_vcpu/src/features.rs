@@ -6,6 +6,7 @@ use core::fmt;
 
 use axaddrspace::Sv;
 
+use crate::inject::status;
 use crate::isa::Enabled;
 
 /// What the vCPU code asks of the CPU.
@@ -82,6 +83,19 @@ impl Features {
             zicboz: self.zicboz,
             svpbmt: false,
         }
+    }
+
+    /// What is set in sstatus while a guest runs: the units whose registers are switched are on, and
+    /// clean.
+    pub const fn units(&self) -> u64 {
+        let mut on = 0;
+        if self.float {
+            on |= status::FS_CLEAN;
+        }
+        if self.vlenb != 0 {
+            on |= status::VS_CLEAN;
+        }
+        on
     }
 
     /// henvcfg while a guest runs. PBMTE is 0: see [`enabled`](Self::enabled). CBIE is "flush" and never "invalidate": a guest must not take back
@@ -199,6 +213,17 @@ mod tests {
             ..Features::default()
         };
         assert_eq!(sstc.henvcfg(), 1 << 63);
+    }
+
+    #[test]
+    fn registers_that_are_not_switched_are_off() {
+        assert_eq!(FULL.units(), status::FS_CLEAN | status::VS_CLEAN);
+        assert_eq!(Features::default().units(), 0);
+        let float = Features {
+            float: true,
+            ..Features::default()
+        };
+        assert_eq!(float.units(), status::FS_CLEAN);
     }
 
     #[test]

@@ -90,9 +90,10 @@ impl Units {
         (self.vstart, self.vcsr, self.vl, self.vtype) = (0, 0, 0, VILL);
     }
 
-    /// Makes the registers this vCPU's, and usable.
+    /// Makes the registers this vCPU's, and usable. Those that are not switched stay off: one VM would
+    /// find in them what another one left.
     pub fn load(&mut self, cpu: usize, features: &Features) {
-        set!(SSTATUS, status::FS_CLEAN | status::VS_CLEAN);
+        set!(SSTATUS, features.units());
         if !self.is_here(cpu) {
             if features.float {
                 // SAFETY: reads one `Float`; FS is not off; the registers hold nothing of the
