@@ -1,6 +1,6 @@
 //! A VM's life: loaded, started, stopped, reset.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{Ordering, fence};
 
 use axaddrspace::{GuestPhysAddr, GuestPhysRange, PagingHandler};
 use axerrno::AxResult;
@@ -113,6 +113,8 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
         if let Some(sync) = self.sync.get(id) {
             sync.set_power(PowerState::Off);
         }
+        // Of two that go at once, each stores and then looks: one of them at least sees both off.
+        fence(Ordering::SeqCst);
         self.sync.iter().all(|sync| sync.power() == PowerState::Off)
     }
 
