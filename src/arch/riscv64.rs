@@ -13,7 +13,7 @@ use axhal::drivers::mmio::Mmio;
 use axhal::drivers::plic::{Context, Plic, PlicError};
 use axhal::drivers::sbi::{FenceRange, Sbi};
 use axhal::drivers::timer::{self, BadFrequency, Scale};
-use axhal::machine::{Fdt, Mmu, Region};
+use axhal::machine::{Fdt, Mmu, Node, Region};
 use axhal::paging::{self, PagingError};
 use axhal::{cpu, cpu::MAX_CPUS, remote};
 use axloader::fdt::{self, Arch, IsaExtensions, MmuType, RiscvCpu};
@@ -415,7 +415,9 @@ fn common_extensions(info: &BootInfo) -> Vec<String> {
         return Vec::new();
     };
     let cpus = tree.find("/cpus").into_iter();
-    let mut isas = cpus.flat_map(|cpus| cpus.children()).filter_map(|node| {
+    let nodes = cpus.flat_map(|cpus| cpus.children());
+    // Not those of harts that are there and not to be used: often a small one, for the firmware.
+    let mut isas = nodes.filter(Node::is_enabled).filter_map(|node| {
         if node.property("riscv,isa-extensions").is_some() {
             let names = node.strings("riscv,isa-extensions");
             return Some(GuestIsa::from_list(names, enabled));
