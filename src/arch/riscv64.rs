@@ -87,6 +87,8 @@ pub enum ArchError {
     NoCpu(usize),
     /// The system counter.
     Counter(BadFrequency),
+    /// The firmware refuses fences or interrupts for other harts.
+    Firmware,
     /// This CPU can't run guests.
     Cpu(CpuError),
 }
@@ -104,6 +106,10 @@ impl fmt::Display for ArchError {
             ),
             Self::NoCpu(cpu) => write!(f, "there is no CPU {cpu}"),
             Self::Counter(error) => write!(f, "system counter: {error:?}"),
+            Self::Firmware => write!(
+                f,
+                "its firmware refuses remote fences (SBI RFENCE, with HFENCE) or IPIs"
+            ),
             Self::Cpu(error) => write!(f, "{error}"),
         }
     }
@@ -162,8 +168,27 @@ pub fn init_cpu() -> Result<(), ArchError> {
         slot.call_once(|| Mutex::new(context));
     }
     timer().clear_deadline();
+    try_firmware(index)?;
     intc::init_cpu();
     riscv_vcpu::init_cpu::<Host>()?;
+    Ok(())
+}
+
+/// Asks the firmware for all that other CPUs will ask it for, for this one: who is told later that a
+/// fence was made could have another VM find memory that it still translates to.
+fn try_firmware(cpu: usize) -> Result<(), ArchError> {
+    let here = 1 << cpu;
+    remote::fence_i(here);
+    remote::sfence_vma(here, FenceRange::ALL);
+    remote::hfence_gvma(here, FenceRange::ALL, Some(0));
+    for asid in [None, Some(0)] {
+        remote::hfence_vvma(here, FenceRange::ALL, asid);
+    }
+    // Pending from now on, and cleared when interrupts are set up.
+    remote::kick(cpu);
+    if remote::failed() {
+        return Err(ArchError::Firmware);
+    }
     Ok(())
 }
 
