@@ -94,6 +94,8 @@ impl Ns16550 {
             4 => self.regs.write32(offset, value.into()),
             _ => self.regs.write8(offset, value),
         }
+        // The console's lock orders memory only: another CPU's accesses come behind this one.
+        arch::full_barrier();
     }
 
     /// Takes the UART over: 8 bits, no parity, FIFOs on, no interrupts. The baud rate stays as the

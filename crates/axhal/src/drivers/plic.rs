@@ -141,6 +141,8 @@ impl Plic {
         let old = self.regs.read32(register);
         let new = if enabled { old | bit } else { old & !bit };
         self.regs.write32(register, new);
+        // Unlocking orders memory only: the next hart must not read what was before.
+        arch::full_barrier();
         Ok(())
     }
 
@@ -165,11 +167,13 @@ impl Plic {
 
     /// Says that a source claimed for this context is served: it may fire again. The device must
     /// have let go of the line by now. The source must be enabled for the context still: otherwise
-    /// this is ignored, and it never fires again. May be called from any hart.
+    /// this is ignored, and it never fires again. May be called from any hart. Done when it returns: a
+    /// lock that is given back then keeps others from switching the source off before.
     #[inline]
     pub fn complete(&self, context: &Context, source: u32) {
         // Writes to the device and to the source's priority come first.
         arch::full_barrier();
         self.regs.write32(context.base + CLAIM, source);
+        arch::full_barrier();
     }
 }

@@ -79,10 +79,12 @@ fn claim_and_complete() {
     plic.complete(&context, 11);
     assert_eq!(
         OPS.take(),
-        [Op::FullBarrier],
-        "the device's registers come first"
+        [Op::FullBarrier; 2],
+        "the device's registers come first, and behind it what another hart does"
     );
     assert_eq!(regs.read32(0x20_0004), 11);
+    plic.set_enabled(&context, 11, true).unwrap();
+    assert_eq!(OPS.take(), [Op::FullBarrier], "before the lock is free");
 }
 
 #[test]
