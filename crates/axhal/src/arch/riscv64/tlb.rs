@@ -54,6 +54,8 @@ pub fn flush_page(_va: usize) {}
 
 /// Waits until the flushes before it are complete on every hart.
 pub fn sync() {
+    // The changes come before the look at who runs: see `joined`.
+    publish();
     remote::sfence_vma(remote::others(), FenceRange::ALL);
     // SAFETY: forgetting translations is always sound.
     unsafe { asm!("sfence.vma", options(nostack, preserves_flags)) };
