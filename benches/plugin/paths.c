@@ -5,11 +5,15 @@
  *   -plugin paths.so,lo=0xADDRESS,hi=0xADDRESS,out=FILE,vectors=0xADDRESS...
  *
  * counts what runs at [lo, hi), where only the hypervisor has code. The guest executes HINT #100
- * before and after the counted runs of a row; the n-th pair is row n, and all else is row 0. FILE
- * gets a line "row address count opcode", in hexadecimal but for row and count. Its last line is
- * "masked address address count": the longest that a CPU had interrupts masked since the first row
- * began, from where to where, in instructions. An exception to one of the `vectors` masks them, and so
- * does MSR DAIFSet; MSR DAIFClr and ERET let them in, and in WFI a CPU waits for them.
+ * (riscv64: SLTI x0, x0, 100) before and after the counted runs of a row; the n-th pair is row n, and
+ * all else is row 0. FILE gets a line "row address count opcode", in hexadecimal but for row and
+ * count. Its last line is "masked address address count": the longest that a CPU had interrupts
+ * masked since the first row began, from where to where, in instructions of [lo, hi). An exception to
+ * one of the `vectors` masks them, and so does MSR DAIFSet (CSRRCI of sstatus.SIE); MSR DAIFClr and
+ * ERET (CSRRSI, SRET) let them in, and in WFI a CPU waits for them.
+ *
+ * With firmware=0xADDRESS,end=0xADDRESS, where only the machine's firmware has code, a line
+ * "firmware row count" says how many instructions of it ran in a row.
  *
  * It counts with -icount, where all CPUs run in one thread. Distributions ship no header for the
  * interface (docs/devel/tcg-plugins in QEMU's sources), so its few functions are declared here.
@@ -25,7 +29,10 @@
 typedef uint64_t plugin_id;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
-struct qemu_info;
+/* The first of its members: what else it has isn't read. */
+struct qemu_info {
+    const char *target_name;
+};
 
 typedef void (*tb_translated)(plugin_id, struct qemu_plugin_tb *);
 typedef void (*insn_executed)(unsigned vcpu, void *user);
@@ -43,11 +50,26 @@ extern size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *, void *, siz
 /* qemu_plugin_insn_data has these arguments since version 3 of the interface. */
 int qemu_plugin_version = 3;
 
-enum { ROWS = 64, CPUS = 16, TABLES = 4, MARK = 0xd5032c9f };
+enum { ROWS = 64, CPUS = 16, TABLES = 4 };
 
-/* Opcodes. */
-#define ERET 0xd69f03e0u
-#define WFI 0xd503207fu
+/* The shortest instruction; riscv64 has some of two bytes. */
+enum { STEP = 2 };
+
+/* Opcodes that an architecture has one of. */
+static const struct opcodes {
+    const char *target;
+    uint32_t mark, eret, wfi;
+    /* What masks interrupts and lets them in, but for the bits that `any` has. */
+    uint32_t masks, opens, any;
+    /* How much behind a vector's address still is its first instruction. */
+    unsigned vectors;
+} targets[] = {
+    /* MSR DAIFSet and DAIFClr with the bit of IRQs (Arm ARM, C6.2, MSR immediate). */
+    { "aarch64", 0xd5032c9f, 0xd69f03e0, 0xd503207f, 0xd50342df, 0xd50342ff, 0xd00, 0x800 },
+    /* CSRRCI and CSRRSI of sstatus with 2, to any register. */
+    { "riscv64", 0x06402013, 0x10200073, 0x10500073, 0x10017073, 0x10016073, 0xf80, 1 },
+};
+static const struct opcodes *target;
 
 /* What an instruction does to the mask of interrupts. */
 enum effect { NONE, MASKS, ENDS };
@@ -60,6 +82,7 @@ struct place {
 };
 
 static uint64_t lo, hi;
+static uint64_t firmware, firmware_end, firmware_counts[ROWS];
 static const char *out;
 static struct place **places;
 static unsigned marks;
@@ -90,31 +113,44 @@ static void stretch(unsigned vcpu, const struct place *place)
         longest_end = place->address;
     }
     /* Behind WFI they are still masked, but a new stretch begins. */
-    cpus[vcpu].masked = place->opcode == WFI;
+    cpus[vcpu].masked = place->opcode == target->wfi;
     cpus[vcpu].length = 0;
 }
 
 static enum effect effect_of(uint64_t address, uint32_t opcode)
 {
-    /* MSR DAIFSet and DAIFClr with the bit of IRQs (Arm ARM, C6.2, MSR immediate). */
-    if ((opcode & 0xfffff2ff) == 0xd50342df)
+    if ((opcode & ~target->any) == target->masks)
         return MASKS;
-    if ((opcode & 0xfffff2ff) == 0xd50342ff || opcode == ERET || opcode == WFI)
+    if ((opcode & ~target->any) == target->opens || opcode == target->eret ||
+        opcode == target->wfi)
         return ENDS;
     for (unsigned n = 0; n < tables; n++)
-        if (address >= vectors[n] && address < vectors[n] + 0x800)
+        if (address >= vectors[n] && address < vectors[n] + target->vectors)
             return MASKS;
     return NONE;
+}
+
+static unsigned row_now(void)
+{
+    unsigned row = marks % 2 ? (marks + 1) / 2 : 0;
+
+    return row < ROWS ? row : 0;
 }
 
 static void executed(unsigned vcpu, void *user)
 {
     struct place *place = user;
-    unsigned row = marks % 2 ? (marks + 1) / 2 : 0;
 
-    place->counts[row < ROWS ? row : 0]++;
+    place->counts[row_now()]++;
     if (vcpu < CPUS)
         stretch(vcpu, place);
+}
+
+static void executed_firmware(unsigned vcpu, void *user)
+{
+    (void)vcpu;
+    (void)user;
+    firmware_counts[row_now()]++;
 }
 
 static void marked(unsigned vcpu, void *user)
@@ -133,11 +169,13 @@ static void translated(plugin_id id, struct qemu_plugin_tb *tb)
         uint32_t opcode = 0;
 
         qemu_plugin_insn_data(insn, &opcode, sizeof opcode);
-        if (opcode == MARK)
+        if (opcode == target->mark)
             qemu_plugin_register_vcpu_insn_exec_cb(insn, marked, 0, NULL);
+        if (address >= firmware && address < firmware_end)
+            qemu_plugin_register_vcpu_insn_exec_cb(insn, executed_firmware, 0, NULL);
         if (address < lo || address >= hi)
             continue;
-        struct place **place = &places[(address - lo) / 4];
+        struct place **place = &places[(address - lo) / STEP];
         if (!*place)
             *place = calloc(1, sizeof **place);
         if (!*place)
@@ -159,11 +197,14 @@ static void ended(plugin_id id, void *user)
         perror(out);
         return;
     }
-    for (uint64_t n = 0; n < (hi - lo) / 4; n++)
+    for (uint64_t n = 0; n < (hi - lo) / STEP; n++)
         for (unsigned row = 0; places[n] && row < ROWS; row++)
             if (places[n]->counts[row])
-                fprintf(file, "%u %" PRIx64 " %" PRIu64 " %08" PRIx32 "\n", row, lo + n * 4,
+                fprintf(file, "%u %" PRIx64 " %" PRIu64 " %08" PRIx32 "\n", row, lo + n * STEP,
                         places[n]->counts[row], places[n]->opcode);
+    for (unsigned row = 0; row < ROWS; row++)
+        if (firmware_counts[row])
+            fprintf(file, "firmware %u %" PRIu64 "\n", row, firmware_counts[row]);
     fprintf(file, "masked %" PRIx64 " %" PRIx64 " %" PRIu64 "\n", longest_begin,
             longest_end, longest);
     fclose(file);
@@ -171,12 +212,18 @@ static void ended(plugin_id id, void *user)
 
 int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv)
 {
-    (void)info;
+    for (size_t n = 0; n < sizeof targets / sizeof *targets; n++)
+        if (!strcmp(info->target_name, targets[n].target))
+            target = &targets[n];
     for (int n = 0; n < argc; n++) {
         if (!strncmp(argv[n], "lo=", 3))
             lo = strtoull(argv[n] + 3, NULL, 0);
         else if (!strncmp(argv[n], "hi=", 3))
             hi = strtoull(argv[n] + 3, NULL, 0);
+        else if (!strncmp(argv[n], "firmware=", 9))
+            firmware = strtoull(argv[n] + 9, NULL, 0);
+        else if (!strncmp(argv[n], "end=", 4))
+            firmware_end = strtoull(argv[n] + 4, NULL, 0);
         else if (!strncmp(argv[n], "out=", 4))
             out = strdup(argv[n] + 4);
         else if (!strncmp(argv[n], "vectors=", 8) && tables < TABLES)
@@ -184,9 +231,9 @@ int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, ch
         else
             return -1;
     }
-    if (!out || lo >= hi || hi - lo > 1 << 26)
+    if (!target || !out || lo >= hi || hi - lo > 1 << 26)
         return -1;
-    places = calloc((hi - lo) / 4, sizeof *places);
+    places = calloc((hi - lo) / STEP, sizeof *places);
     if (!places)
         return -1;
     qemu_plugin_register_vcpu_tb_trans_cb(id, translated);

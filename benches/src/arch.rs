@@ -1,5 +1,6 @@
 //! What differs between architectures in the measurements: all of it is here, and in the tests' table.
 
+use crate::kinds::{self, Kind};
 use axhv_tests::arch::{AARCH64, Arch, asked};
 
 /// What the measurements know of an architecture, besides what the tests do.
@@ -19,6 +20,14 @@ pub struct Bench {
     pub call: &'static str,
     /// See [`Bench::call`]: words before the CPU's number.
     pub interrupt: &'static [&'static str],
+    /// Where the image is linked (linker/), and the end of what its tables map.
+    pub image: [u64; 2],
+    /// Where the machine's firmware runs, and nothing else: in its mode nothing is translated.
+    pub firmware: Option<[u64; 2]>,
+    /// The symbols of the hypervisor's exception vectors.
+    pub vectors: &'static [&'static str],
+    /// The kinds of instructions that cost a board more than an emulator shows.
+    pub kinds: &'static [(&'static str, Kind)],
 }
 
 static ARM: Bench = Bench {
@@ -36,6 +45,10 @@ static ARM: Bench = Bench {
     offsets: Some("arm_gt_cntvoff_write"),
     call: "[Hypervisor Call]",
     interrupt: &["[IRQ] on CPU ", "[FIQ] on CPU "],
+    image: [0x100_0000_0000, 0x100_0080_0000],
+    firmware: None,
+    vectors: &["arm_vcpu_vectors", "axhal_el2_vectors"],
+    kinds: &kinds::AARCH64,
 };
 
 static RISCV: Bench = Bench {
@@ -61,6 +74,11 @@ static RISCV: Bench = Bench {
         "async:1, cause:0000000000000007",
         "async:1, cause:0000000000000009",
     ],
+    image: [0xffff_ffc0_0000_0000, 0xffff_ffc0_0080_0000],
+    // Guests are linked behind it, and so is the hypervisor loaded.
+    firmware: Some([0x8000_0000, 0x8008_0000]),
+    vectors: &["axhal_trap_vector", "riscv_vcpu_vector"],
+    kinds: &kinds::RISCV64,
 };
 
 /// The architecture that the environment's `ARCH` names.

@@ -1,6 +1,7 @@
 //! `make bench`, `make bench-peers`, `make bench-paths`: what operations cost, in instructions.
 
 mod arch;
+mod kinds;
 mod paths;
 mod peers;
 mod qemu;
@@ -22,9 +23,7 @@ fn main() -> ExitCode {
     let what = std::env::args().nth(1).unwrap_or_default();
     let here = arch::bench().arch;
     let result = match what.as_str() {
-        "peers" | "paths" if here != &AARCH64 => {
-            Err(format!("{what} isn't there yet for {}", here.name))
-        }
+        "peers" if here != &AARCH64 => Err(format!("{what} isn't there yet for {}", here.name)),
         "run" => run(std::env::args().any(|arg| arg == "--update")),
         "peers" => peers(),
         "paths" => paths::run().map(|text| {

@@ -1,52 +1,18 @@
 //! What an exit path executes, besides how much: by a plugin of QEMU that counts each instruction
 //! of the hypervisor, and the instructions themselves.
 
+use crate::arch::bench;
 use crate::qemu::Machine;
-use crate::systems::{self, file};
+use crate::rows::{self, Rows};
+use crate::systems::{self, built, file};
 use axhv_tests::Failure;
 use object::{Object, ObjectSymbol, SymbolKind};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::process::Command;
 
-/// Where the image is linked (linker/aarch64.ld), and the end of what its tables map.
-const IMAGE: [u64; 2] = [0x100_0000_0000, 0x100_0080_0000];
-
 /// The runs that the guest counts in a row.
 const RUNS: f64 = 1000.0;
-
-/// Whether an instruction is of a kind.
-type Kind = fn(u32) -> bool;
-
-/// The kinds of instructions that cost a board more than an emulator shows.
-const KINDS: [(&str, Kind); 9] = [
-    ("mrs", |op| op & 0xfff0_0000 == 0xd530_0000),
-    ("msr", |op| {
-        op & 0xfff0_0000 == 0xd510_0000 || is_msr_immediate(op)
-    }),
-    ("dmb", |op| op & 0xffff_f0ff == 0xd503_30bf),
-    ("dsb", |op| op & 0xffff_f0ff == 0xd503_309f),
-    ("isb", |op| op & 0xffff_f0ff == 0xd503_30df),
-    // SYS with CRn 8 and 9; with 7.
-    ("tlbi", |op| op & 0xfff8_e000 == 0xd508_8000),
-    ("ic/dc/at", |op| op & 0xfff8_f000 == 0xd508_7000),
-    ("atomic", is_atomic),
-    ("eret", |op| op == 0xd69f_03e0),
-];
-
-/// MSR (immediate): DAIFSet, DAIFClr, SPSel and the like.
-fn is_msr_immediate(op: u32) -> bool {
-    op & 0xfff8_f01f == 0xd500_401f
-}
-
-/// Exclusive loads and stores, compare-and-swap, and the atomics of FEAT_LSE. Loads and stores
-/// that only order are none.
-fn is_atomic(op: u32) -> bool {
-    let exclusive = op & 0x3f80_0000 == 0x0800_0000 && op & 0x0020_0000 == 0;
-    let compare_and_swap = op & 0x3fa0_7c00 == 0x08a0_7c00;
-    let lse = op & 0x3b20_0c00 == 0x3820_0000;
-    exclusive || compare_and_swap || lse
-}
 
 /// How often an instruction ran, by its address, and what it is.
 type Counts = BTreeMap<u64, (u64, u32)>;
@@ -55,23 +21,28 @@ type Counts = BTreeMap<u64, (u64, u32)>;
 /// goes to build/bench/paths.txt.
 pub fn run() -> Result<String, Failure> {
     let plugin = compile()?;
-    let elf = file("build/aarch64/bare/axhv.elf");
+    let elf = built("bare/axhv.elf");
     let functions = Functions::read(&elf)?;
     let mut table = String::from("| path | instructions |");
     let (mut profile, mut masked) = (String::new(), String::new());
-    for (kind, _) in KINDS {
+    for (kind, _) in bench().kinds {
         let _ = write!(table, " {kind} |");
     }
-    let _ = writeln!(table, "\n|---|{}", "---:|".repeat(KINDS.len() + 1));
+    let _ = writeln!(table, "\n|---|{}", "---:|".repeat(bench().kinds.len() + 1));
     for name in ["alone", "shared"] {
         let out = file(&format!("build/bench/paths-{name}.counts"));
         let arguments = functions.watch(&plugin, &out);
+        let cpu = bench().arch.rich_cpu;
         let log = if name == "alone" {
-            systems::alone("max", &arguments)?
+            systems::alone(cpu, &arguments)?
         } else {
-            systems::shared("max", &arguments)?
+            systems::shared(cpu, &arguments)?
         };
-        let (counts, [begin, end, longest]) = read(&out)?;
+        let Counted {
+            rows: counts,
+            masked: [begin, end, longest],
+            ..
+        } = read(&out)?;
         let [[begin, _], [end, _]] = [begin, end].map(|address| functions.names(address));
         let _ = writeln!(
             masked,
@@ -93,11 +64,43 @@ pub fn run() -> Result<String, Failure> {
 /// Two vCPUs that share a CPU: what the bench guest says, and the longest that interrupts were masked,
 /// in instructions. On one CPU: on several a lock is waited for as long as QEMU lets the others wait.
 pub fn shared() -> Result<(String, u64), Failure> {
-    let functions = Functions::read(&file("build/aarch64/bare/axhv.elf"))?;
+    let functions = Functions::read(&built("bare/axhv.elf"))?;
     let out = file("build/bench/masked.counts");
-    let log = systems::shared("max", &functions.watch(&compile()?, &out))?;
-    let (_, [_, _, longest]) = read(&out)?;
+    let cpu = bench().arch.rich_cpu;
+    let log = systems::shared(cpu, &functions.watch(&compile()?, &out))?;
+    let [_, _, longest] = read(&out)?.masked;
     Ok((log, longest))
+}
+
+/// Counts the instructions of the machine's firmware in each row of the bench guest, where it does
+/// something for guests: `run` runs a machine with arguments, for the system `name`, and gives what
+/// the guest said. Its rows, and `NAME_firmware` for those in which firmware ran.
+pub fn with_firmware(
+    name: &str,
+    run: impl FnOnce(&[String]) -> Result<String, Failure>,
+) -> Result<(String, Rows), Failure> {
+    let Some([from, end]) = bench().firmware else {
+        let log = run(&[])?;
+        let rows = rows::of_bench(&log)?;
+        return Ok((log, rows));
+    };
+    let plugin = compile()?;
+    let out = file(&format!("build/bench/firmware-{name}.counts"));
+    // No hypervisor's instructions: the range is a page where nothing runs.
+    let [nothing, behind] = [bench().image[1], bench().image[1] + 0x1000];
+    let option = format!(
+        "{plugin},lo={nothing:#x},hi={behind:#x},firmware={from:#x},end={end:#x},out={out}"
+    );
+    let log = run(&["-plugin".into(), option])?;
+    let mut rows = rows::of_bench(&log)?;
+    let counted = read(&out)?.firmware;
+    for (number, row) in numbered(&log) {
+        let each = (counted.get(&number).copied().unwrap_or(0) as f64 / RUNS).round() as u64;
+        if each > 0 && rows.contains_key(&row) {
+            rows.insert(format!("{row}_firmware"), rows::once(each));
+        }
+    }
+    Ok((log, rows))
 }
 
 /// The plugin, compiled.
@@ -119,33 +122,52 @@ fn compile() -> Result<String, Failure> {
     }
 }
 
-/// The plugin's file: lines `row address count opcode`, by row, and the last one: where the longest
-/// stretch with interrupts masked began and ended, and how long it was.
-fn read(path: &str) -> Result<(BTreeMap<u64, Counts>, [u64; 3]), Failure> {
+/// What the plugin counted.
+#[derive(Debug)]
+struct Counted {
+    /// Instructions of the hypervisor, by row.
+    rows: BTreeMap<u64, Counts>,
+    /// How many instructions of the firmware, by row.
+    firmware: BTreeMap<u64, u64>,
+    /// Where the longest stretch with interrupts masked began and ended, and how long it was.
+    masked: [u64; 3],
+}
+
+/// The plugin's file: lines `row address count opcode` and `firmware row count`, and the last one,
+/// `masked begin end length`.
+fn read(path: &str) -> Result<Counted, Failure> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
     let mut rows: BTreeMap<u64, Counts> = BTreeMap::new();
+    let mut firmware = BTreeMap::new();
     let mut masked = None;
+    let hex = |word| u64::from_str_radix(word, 16).ok();
     for line in text.lines() {
         let words: Vec<&str> = line.split(' ').collect();
-        if let &["masked", begin, end, length] = &words[..] {
-            let hex = |word| u64::from_str_radix(word, 16).ok();
-            masked = hex(begin).zip(hex(end)).zip(length.parse().ok());
-            continue;
-        }
-        let &[row, address, count, opcode] = &words[..] else {
-            return Err(format!("{path}: {line:?}"));
+        let known = match words[..] {
+            ["masked", begin, end, length] => (|| {
+                masked = Some([hex(begin)?, hex(end)?, length.parse().ok()?]);
+                Some(())
+            })(),
+            ["firmware", row, count] => (|| {
+                firmware.insert(row.parse().ok()?, count.parse().ok()?);
+                Some(())
+            })(),
+            [row, address, count, opcode] => (|| {
+                let value = (count.parse().ok()?, u32::from_str_radix(opcode, 16).ok()?);
+                let of_row = rows.entry(row.parse().ok()?).or_default();
+                of_row.insert(hex(address)?, value);
+                Some(())
+            })(),
+            _ => None,
         };
-        let parsed = (|| {
-            let row = row.parse().ok()?;
-            let address = u64::from_str_radix(address, 16).ok()?;
-            let value = (count.parse().ok()?, u32::from_str_radix(opcode, 16).ok()?);
-            Some((row, address, value))
-        })();
-        let (row, address, value) = parsed.ok_or_else(|| format!("{path}: {line:?}"))?;
-        rows.entry(row).or_default().insert(address, value);
+        known.ok_or_else(|| format!("{path}: {line:?}"))?;
     }
-    let ((begin, end), length) = masked.ok_or_else(|| format!("{path}: it has no end"))?;
-    Ok((rows, [begin, end, length]))
+    let masked = masked.ok_or_else(|| format!("{path}: it has no end"))?;
+    Ok(Counted {
+        rows,
+        firmware,
+        masked,
+    })
 }
 
 /// The numbers of the rows in the guest's log, with the name of each.
@@ -175,7 +197,7 @@ fn add_row(table: &mut String, row: &str, counts: &Counts) {
         return;
     }
     let _ = write!(table, "| {row} | {total:.0} |");
-    for (_, kind) in KINDS {
+    for (_, kind) in bench().kinds {
         let count = sum(&kind);
         let text = if count < 0.05 {
             String::new()
@@ -213,7 +235,7 @@ impl Functions {
 
     /// Arguments for QEMU: the plugin watches the image, and writes to `out`.
     fn watch(&self, plugin: &str, out: &str) -> [String; 2] {
-        let [lo, hi] = IMAGE;
+        let [lo, hi] = bench().image;
         let mut option = format!("{plugin},lo={lo:#x},hi={hi:#x},out={out}");
         for vectors in self.vectors() {
             let _ = write!(option, ",vectors={vectors:#x}");
@@ -223,7 +245,7 @@ impl Functions {
 
     /// The exception vectors.
     fn vectors(&self) -> impl Iterator<Item = u64> {
-        let named = |name: &str| name.ends_with("_vectors") || name == "vectors";
+        let named = |name: &String| bench().vectors.contains(&name.as_str());
         let found = self.symbols.iter().filter(move |(_, name)| named(name));
         found.map(|(address, _)| *address)
     }
@@ -277,47 +299,6 @@ fn without_hash(name: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// The kinds that `op` counts as.
-    fn kinds(op: u32) -> Vec<&'static str> {
-        let found = KINDS.iter().filter(|(_, kind)| kind(op));
-        found.map(|(name, _)| *name).collect()
-    }
-
-    #[test]
-    fn opcodes_as_an_assembler_makes_them() {
-        for (op, expected) in [
-            (0xd53c_d048, "mrs"),      // mrs x8, tpidr_el2
-            (0xd51c_1100, "msr"),      // msr hcr_el2, x0
-            (0xd503_42ff, "msr"),      // msr daifclr, #2
-            (0xd503_3f9f, "dsb"),      // dsb sy
-            (0xd503_3bbf, "dmb"),      // dmb ish
-            (0xd503_3fdf, "isb"),      // isb
-            (0xd508_831f, "tlbi"),     // tlbi vmalle1is
-            (0xd50c_83df, "tlbi"),     // tlbi vmalls12e1is
-            (0xd50b_7e21, "ic/dc/at"), // dc civac, x1
-            (0xd508_7800, "ic/dc/at"), // at s1e1r, x0
-            (0xd508_751f, "ic/dc/at"), // ic iallu
-            (0x885f_fc01, "atomic"),   // ldaxr w1, [x0]
-            (0x0802_7c01, "atomic"),   // stxrb w2, w1, [x0]
-            (0xc8e0_fc41, "atomic"),   // casal x0, x1, [x2]
-            (0xb8e1_0002, "atomic"),   // ldaddal w1, w2, [x0]
-            (0xd69f_03e0, "eret"),
-        ] {
-            assert_eq!(kinds(op), [expected], "{op:#x}");
-        }
-        // ldar, stlr, ldr, add, nop, the bench's mark
-        for op in [
-            0x88df_fc01,
-            0x889f_fc01,
-            0xf940_0001,
-            0x9100_0400,
-            0xd503_201f,
-            0xd503_2c9f,
-        ] {
-            assert!(kinds(op).is_empty(), "{op:#x}");
-        }
-    }
-
     #[test]
     fn rows_have_numbers() {
         let log = "BENCH a 1 2 1 1000 0 1\nx: BENCH b 1 2 1 1000 0 2\nBENCH b2 1 2 1 1000 0 2\n";
@@ -328,10 +309,15 @@ mod tests {
     #[test]
     fn files_of_the_plugin() {
         let path = std::env::temp_dir().join(format!("axhv-paths-{}", std::process::id()));
-        std::fs::write(&path, "1 10000000000 5000 d69f03e0\nmasked e 1f 20\n").unwrap();
-        let (rows, masked) = read(&path.display().to_string()).unwrap();
-        assert_eq!(masked, [0xe, 0x1f, 20]);
-        assert_eq!(rows[&1][&IMAGE[0]], (5000, 0xd69f_03e0));
+        std::fs::write(
+            &path,
+            "1 10000000000 5000 d69f03e0\nfirmware 3 7\nmasked e 1f 20\n",
+        )
+        .unwrap();
+        let counted = read(&path.display().to_string()).unwrap();
+        assert_eq!(counted.masked, [0xe, 0x1f, 20]);
+        assert_eq!(counted.rows[&1][&0x100_0000_0000], (5000, 0xd69f_03e0));
+        assert_eq!(counted.firmware[&3], 7);
         std::fs::remove_file(&path).unwrap();
     }
 }

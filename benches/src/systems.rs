@@ -48,11 +48,11 @@ pub fn command_line(quiet: bool) -> String {
 
 /// The bare machine, which has no hypervisor to do anything.
 pub fn bare(cpu: &str) -> Result<Rows, Failure> {
-    let log = Machine::bare(&format!("bare-{cpu}"), cpu)
+    let machine = Machine::bare(&format!("bare-{cpu}"), cpu)
         .cpus(2)
-        .args(["-kernel", &bench()])
-        .run()?;
-    let mut rows = rows::of_bench(&log)?;
+        .args(["-kernel", &bench()]);
+    let (_, mut rows) =
+        paths::with_firmware(&format!("bare-{cpu}"), |plugin| machine.args(plugin).run())?;
     for quiet in [true, false] {
         let log = Machine::bare(&format!("bare-linux-{}-{cpu}", word(quiet)), cpu)
             .args(["-kernel", &linux(), "-initrd", &initramfs()])
@@ -133,8 +133,8 @@ pub fn shared(cpu: &str, plugin: &[String]) -> Result<String, Failure> {
 
 /// The hypervisor.
 pub fn axhv(cpu: &str) -> Result<Rows, Failure> {
-    let log = alone(cpu, &[])?;
-    let mut rows = rows::of_bench(&log)?;
+    let (log, mut rows) =
+        paths::with_firmware(&format!("axhv-{cpu}"), |plugin| alone(cpu, plugin))?;
     let physical = number_after(&log, "physical ").ok_or("no BENCH-START")?;
     let frequency = number_after(&log, "frequency ")
         .ok_or("no BENCH-START")?
