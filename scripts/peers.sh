@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Fetches what `make bench-peers` compares with, from the Debian archive, into build/peers/ARCH:
 # Xen's hypervisor (xen, xen.version), and Debian's QEMU with the libraries it needs, as a host that
-# runs KVM has it (qemu/). The kernel of that host is the one scripts/linux.sh fetches.
+# runs KVM has it (qemu/). The kernel of that host is the one scripts/linux.sh fetches. On riscv64
+# there is no Xen, and KVM is a module of that kernel (kvm.ko); what runs guests is our own.
 # Exits with 4 where no Debian archive can be had.
 . "$(dirname "$0")/lib.sh"
 . scripts/archive.sh
@@ -31,7 +32,25 @@ qemu() {
     mv "$PEERS/qemu.part" "$PEERS/qemu"
 }
 
+# From the very package of the kernel.
+module() {
+    local package
+    package=$(<"$GUESTS/linux/VERSION")
+    command -v xz >/dev/null || die 1 "xz is not here: it unpacks KVM's module"
+    say "fetching $package for its kvm module"
+    unpack "$package" '*/kernel/arch/riscv/kvm/kvm.ko.xz' "$PEERS/kvm.ko.xz"
+    xz -dc "$PEERS/kvm.ko.xz" >"$PEERS/kvm.ko.part"
+    mv "$PEERS/kvm.ko.part" "$PEERS/kvm.ko"
+    cp "$GUESTS/linux/VERSION" "$PEERS/kvm.version"
+}
+
 mkdir -p "$PEERS"
+if [ "$ARCH" = riscv64 ]; then
+    [ -e "$PEERS/kvm.version" ] && cmp -s "$GUESTS/linux/VERSION" "$PEERS/kvm.version" && exit 0
+    open_archive
+    module
+    exit 0
+fi
 [ -e "$PEERS/xen.version" ] && [ -e "$PEERS/qemu" ] && exit 0
 open_archive
 [ -e "$PEERS/xen.version" ] || xen

@@ -21,15 +21,18 @@ const OURS: &str = "axhv";
 
 fn main() -> ExitCode {
     let what = std::env::args().nth(1).unwrap_or_default();
-    let here = arch::bench().arch;
     let result = match what.as_str() {
-        "peers" if here != &AARCH64 => Err(format!("{what} isn't there yet for {}", here.name)),
         "run" => run(std::env::args().any(|arg| arg == "--update")),
         "peers" => peers(),
         "paths" => paths::run().map(|text| {
             println!("{text}");
             true
         }),
+        // A step of scripts/bench.sh.
+        "module" => {
+            let [from, to] = [2, 3].map(|n| std::env::args().nth(n).unwrap_or_default());
+            peers::counting_module(&from, &to).map(|()| true)
+        }
         _ => Err("usage: axhv-bench run [--update] | peers | paths".into()),
     };
     match result {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
+/// What the figures depend on, of which the bare machine says a part: it has run.
 fn key(cpu: &str) -> Result<Key, Failure> {
     let version = systems::guest("linux/VERSION");
     let kernel = std::fs::read_to_string(&version).map_err(|e| format!("{version}: {e}"))?;
@@ -49,6 +53,7 @@ fn key(cpu: &str) -> Result<Key, Failure> {
         kernel: kernel.trim().into(),
         qemu: qemu::version()?,
         cpu: cpu.into(),
+        firmware: systems::firmware(cpu)?,
     })
 }
 
@@ -57,11 +62,11 @@ fn key(cpu: &str) -> Result<Key, Failure> {
 fn run(update: bool) -> Result<bool, Failure> {
     let mut good = true;
     for cpu in arch::bench().models() {
-        let key = key(cpu)?;
         let now = Systems::from([
             ("bare".to_string(), systems::bare(cpu)?),
             (OURS.to_string(), systems::axhv(cpu)?),
         ]);
+        let key = key(cpu)?;
         let committed = systems::file("benches/reference");
         let committed = Path::new(&committed).join(key.file());
         let reference = rows::from_json(&committed)?;
@@ -99,14 +104,18 @@ fn run(update: bool) -> Result<bool, Failure> {
 /// The same guests under Xen and KVM, and how they compare.
 fn peers() -> Result<bool, Failure> {
     let [cpu, _] = arch::bench().models();
-    let key = key(cpu)?;
     let mut now = Systems::from([
         ("bare".to_string(), systems::bare(cpu)?),
         (OURS.to_string(), systems::axhv(cpu)?),
     ]);
-    let version = peers::xen_version()?;
-    now.insert(format!("xen {version}"), peers::xen(cpu)?);
-    now.insert("kvm".into(), peers::kvm(cpu)?);
+    let key = key(cpu)?;
+    if arch::bench().arch == &AARCH64 {
+        let version = peers::xen_version()?;
+        now.insert(format!("xen {version}"), peers::xen(cpu)?);
+        now.insert("kvm".into(), peers::kvm(cpu)?);
+    } else {
+        now.insert("kvm".into(), peers::small_kvm(cpu)?);
+    }
     let path = systems::file("build/bench");
     write(
         &Path::new(&path).join("peers.json"),

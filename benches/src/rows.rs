@@ -29,12 +29,21 @@ pub struct Key {
     pub qemu: String,
     /// QEMU's CPU model.
     pub cpu: String,
+    /// The machine's firmware, where it does something for guests: its name and version.
+    pub firmware: Option<String>,
 }
 
 impl Key {
     /// The name of the file that has the figures of this key.
     pub fn file(&self) -> String {
-        format!("{}_qemu-{}_{}.json", self.kernel, self.qemu, self.cpu)
+        let firmware = match &self.firmware {
+            Some(firmware) => format!("_{firmware}"),
+            None => String::new(),
+        };
+        let Self {
+            kernel, qemu, cpu, ..
+        } = self;
+        format!("{kernel}_qemu-{qemu}{firmware}_{cpu}.json")
     }
 }
 
@@ -177,7 +186,14 @@ mod tests {
             kernel: "k".into(),
             qemu: "1".into(),
             cpu: "c".into(),
+            firmware: None,
         };
+        assert_eq!(key.file(), "k_qemu-1_c.json");
+        let with_firmware = Key {
+            firmware: Some("opensbi-1.5".into()),
+            ..key.clone()
+        };
+        assert_eq!(with_firmware.file(), "k_qemu-1_opensbi-1.5_c.json");
         let rows = Rows::from([
             (
                 "r".into(),

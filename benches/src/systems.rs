@@ -43,7 +43,8 @@ pub fn initramfs() -> String {
 pub fn command_line(quiet: bool) -> String {
     let tty = arch::bench().arch.tty;
     let quiet = if quiet { " quiet" } else { "" };
-    format!("console={tty} nokaslr{quiet}")
+    let more = arch::bench().linux_options;
+    format!("console={tty} nokaslr{more}{quiet}")
 }
 
 /// The bare machine, which has no hypervisor to do anything.
@@ -58,9 +59,24 @@ pub fn bare(cpu: &str) -> Result<Rows, Failure> {
             .args(["-kernel", &linux(), "-initrd", &initramfs()])
             .args(["-append", &command_line(quiet)])
             .run()?;
-        user_space(&mut rows, quiet, &log, Some(""), cpu)?;
+        user_space(&mut rows, quiet, &log, "", cpu)?;
     }
     Ok(rows)
+}
+
+/// The firmware that said its name when [`bare`] ran, where there is one.
+pub fn firmware(cpu: &str) -> Result<Option<String>, Failure> {
+    if arch::bench().firmware.is_none() {
+        return Ok(None);
+    }
+    let path = file(&format!("build/bench/bare-{cpu}/console.log"));
+    let log = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+    let name = log
+        .lines()
+        .find_map(|line| line.split_once("OpenSBI v"))
+        .map(|(_, version)| format!("opensbi-{}", version.trim()));
+    name.map(Some)
+        .ok_or_else(|| format!("{path}: no OpenSBI says its version"))
 }
 
 /// The name of a boot's verbosity.
@@ -69,12 +85,12 @@ pub fn word(quiet: bool) -> &'static str {
 }
 
 /// Adds when a Linux reached its user space: by its own clock, and by the machine's, as far as the
-/// `offsets` that QEMU noted tell it, if it did.
+/// `offsets` that QEMU noted tell it.
 pub fn user_space(
     rows: &mut Rows,
     quiet: bool,
     log: &str,
-    offsets: Option<&str>,
+    offsets: &str,
     cpu: &str,
 ) -> Result<(), Failure> {
     let clock = log
@@ -87,9 +103,6 @@ pub fn user_space(
         .ok_or("Linux didn't say when it reached user space")?;
     rows.insert(format!("linux_own_clock_{}_us", word(quiet)), once(clock));
     let count = number_after(log, "COUNT ").ok_or("Linux didn't say its count")?;
-    let Some(offsets) = offsets else {
-        return Ok(());
-    };
     // The last offset is that of the guest which ran last; 0 is a host's own.
     let offset = offsets
         .lines()
@@ -99,7 +112,7 @@ pub fn user_space(
         .find(|&offset| offset != 0)
         .unwrap_or(0);
     if quiet {
-        let tick = arch::bench().clock_tick(cpu);
+        let tick = arch::bench().tick(cpu);
         rows.insert(
             "linux_reset_to_user_us".into(),
             once((count + offset) * tick / 1000),
@@ -174,19 +187,22 @@ fn boot_linux(rows: &mut Rows, cpu: &str, quiet: bool) -> Result<(), Failure> {
     let machine = Machine::new(&format!("axhv-linux-{}-{cpu}", word(quiet)), cpu);
     let (machine, offsets) = noting_offsets(machine)?;
     let log = vms::run(machine, vm)?;
-    user_space(rows, quiet, &log, offsets.read()?.as_deref(), cpu)
+    user_space(rows, quiet, &log, &offsets.read()?, cpu)
 }
 
-/// Where QEMU notes each offset of the guest's counter that a hypervisor sets, if it can.
+/// Where QEMU notes each offset of the guest's counter that a hypervisor sets, if
+/// the counter that Linux's user space reads has one.
 pub struct Offsets(Option<PathBuf>);
 
 impl Offsets {
-    /// What QEMU noted.
-    pub fn read(&self) -> Result<Option<String>, Failure> {
-        let read = |path: &PathBuf| {
-            std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
-        };
-        self.0.as_ref().map(read).transpose()
+    /// What QEMU noted: nothing of a counter that has no offset.
+    pub fn read(&self) -> Result<String, Failure> {
+        match &self.0 {
+            None => Ok(String::new()),
+            Some(path) => {
+                std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))
+            }
+        }
     }
 }
 
@@ -330,10 +346,10 @@ mod tests {
         let mut rows = Rows::new();
         let log = "[    0.798522] BENCH-UP\nCOUNT 00000000000893273687\n";
         let offsets = "x: value 0x0\nx: value 0x83e624d\n";
-        user_space(&mut rows, true, log, Some(offsets), "max").unwrap();
+        user_space(&mut rows, true, log, offsets, "max").unwrap();
         assert_eq!(rows["linux_own_clock_quiet_us"], once(798_522));
         assert_eq!(rows["linux_reset_to_user_us"], once(1_031_579));
         assert_eq!(rows["reset_to_linux_started_us"], once(138_306));
-        assert!(user_space(&mut rows, true, "", None, "max").is_err());
+        assert!(user_space(&mut rows, true, "", "", "max").is_err());
     }
 }
