@@ -114,7 +114,8 @@ fn peers() -> Result<bool, Failure> {
         now.insert(format!("xen {version}"), peers::xen(cpu)?);
         now.insert("kvm".into(), peers::kvm(cpu)?);
     } else {
-        now.insert("kvm".into(), peers::small_kvm(cpu)?);
+        now.insert("kvm".into(), peers::small_kvm(cpu, true)?);
+        now.insert("kvm, no polling".into(), peers::small_kvm(cpu, false)?);
     }
     let path = systems::file("build/bench");
     write(

@@ -139,14 +139,16 @@ pub fn kvm(cpu: &str) -> Result<Rows, Failure> {
 }
 
 /// KVM on riscv64: Debian's kernel and its module as the host, and a small program of ours that runs
-/// the bench guest. Each guest has a host of its own: what the firmware does is counted for one.
-pub fn small_kvm(cpu: &str) -> Result<Rows, Failure> {
+/// the bench guest. Each guest has a host of its own: what the firmware does is counted for one. A vCPU
+/// that waits keeps its CPU for a while in KVM, unless `polls` is false.
+pub fn small_kvm(cpu: &str, polls: bool) -> Result<Rows, Failure> {
     let mut rows = Rows::new();
     for guest in ["bench", "switch"] {
-        let name = format!("kvm-{guest}");
+        let name = format!("kvm-{guest}{}", if polls { "" } else { "-no-polling" });
+        let words = format!("{}{guest}", if polls { "" } else { "no-polling " });
         let run = |plugin: &[String]| {
             let machine = Machine::new(&name, cpu).cpus(2).args(plugin);
-            let (log, _) = run_kvm_host(machine, guest)?;
+            let (log, _) = run_kvm_host(machine, &words)?;
             part(&log, guest).map(String::from)
         };
         rows.extend(paths::with_firmware(&name, run)?.1);

@@ -26,10 +26,12 @@ pub fn serve(number: usize) -> ! {
         STATE.store(order, Ordering::Relaxed);
         match order {
             SLEEP => {
+                hardware::calm();
                 sleep(number, done);
                 done = cpu.irqs();
             }
             ANSWER | ANSWER_WITH_FP => {
+                hardware::calm();
                 sleep(number, done);
                 done += 1;
                 if order == ANSWER_WITH_FP {
@@ -123,6 +125,7 @@ fn pingpong(report: &mut Report, name: &str, what: u64) {
     }
     reached(what);
     settle(report.ticks(100_000));
+    hardware::calm();
     report.row(name, 1, || {
         let seen = me.irqs();
         let from = now();

@@ -107,6 +107,10 @@ pub fn relax() {
     unsafe { asm!("yield", options(nostack)) };
 }
 
+/// Nothing of [`relax`] is left to undo.
+#[inline(always)]
+pub fn calm() {}
+
 /// Waits for an interrupt.
 #[inline(always)]
 pub fn wfi() {

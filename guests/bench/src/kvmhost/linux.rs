@@ -9,6 +9,8 @@ const OPENAT: u64 = 56;
 const READ: u64 = 63;
 const WRITE: u64 = 64;
 const EXIT_GROUP: u64 = 94;
+const SCHED_SETAFFINITY: u64 = 122;
+const SCHED_GETAFFINITY: u64 = 123;
 const SCHED_YIELD: u64 = 124;
 const MMAP: u64 = 222;
 
@@ -156,6 +158,24 @@ pub fn interrupt(vcpu: u64, level: bool) {
 /// Prints on the console.
 pub fn print(text: &[u8]) {
     call(WRITE, [1, text.as_ptr() as u64, text.len() as u64, 0, 0, 0]);
+}
+
+/// Keeps this thread on CPU number `cpu`, if it may run there: otherwise a thread that is woken may wait
+/// for its waker's CPU while another one is idle.
+pub fn stay_on(cpu: usize) {
+    // As many as the kernel knows, at least.
+    let mut allowed = [0_u64; 16];
+    let size = size_of_val(&allowed) as u64;
+    let address = allowed.as_mut_ptr() as u64;
+    must(
+        "no CPUs",
+        call(SCHED_GETAFFINITY, [0, size, address, 0, 0, 0]),
+    );
+    let wanted = 1_u64 << cpu;
+    if allowed[0] & wanted != 0 {
+        let wanted = &raw const wanted as u64;
+        must("no CPU", call(SCHED_SETAFFINITY, [0, 8, wanted, 0, 0, 0]));
+    }
 }
 
 /// Lets other threads run.

@@ -80,6 +80,7 @@ fn main(arguments: linux::Arguments) {
 extern "C" fn run(number: usize) -> ! {
     let vcpu = VCPU[number].load(Ordering::Relaxed);
     let state = Run::new(STATE[number].load(Ordering::Relaxed));
+    linux::stay_on(number);
     loop {
         // A signal ends it early, which is no harm.
         let _ = linux::try_ioctl(vcpu, RUN, 0);

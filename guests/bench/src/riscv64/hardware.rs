@@ -95,6 +95,15 @@ pub fn relax() {
     }
 }
 
+/// Puts off the timer of [`relax`]. KVM lets no vCPU wait whose timer's time has come, even where its
+/// interrupt is off.
+#[inline(always)]
+pub fn calm() {
+    if timer::has_sstc() {
+        timer::arm_sstc(u64::MAX);
+    }
+}
+
 /// Interrupts CPU number `target`. There is one kind.
 #[inline(always)]
 pub fn send(_: u64, target: usize) {
