@@ -9,8 +9,10 @@ use guest_support::mmio::{read8, read32, write8, write32};
 use guest_support::sbi::{self, call};
 use guest_support::{plic, read_csr, smp, timer, tree, uart, write_csr};
 
-/// Of the range for experiments, which nobody answers.
+/// Of the range for experiments, which nobody answers: KVM asks the program that runs the guest.
 const UNKNOWN: u64 = 0x0800_00ff;
+/// Behind all ranges that have a meaning.
+const UNASSIGNED: u64 = 0x0b00_00ff;
 /// Instructions from arming a timer until it fires: more than the slowest path to arm it takes.
 const AHEAD: u64 = 20_000;
 /// The UART's source.
@@ -36,6 +38,7 @@ fn nothing() {}
 fn calls(report: &mut Report) {
     cost!(report, "sbi_spec_version", call(sbi::BASE, 0, []));
     cost!(report, "sbi_unknown", call(UNKNOWN, 0, []));
+    cost!(report, "sbi_unassigned", call(UNASSIGNED, 0, []));
     cost!(report, "sbi_probe", call(sbi::BASE, 3, [sbi::TIME]));
     let me = smp::id(0);
     cost!(
