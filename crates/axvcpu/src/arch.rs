@@ -90,8 +90,8 @@ pub trait ArchVm: Send + Sync + Sized + 'static {
     /// from the console back to it.
     fn attach_console(&self, _console: &Arc<dyn ConsolePort>) {}
 
-    /// Physical interrupt `line` fired on this CPU, was acknowledged there, and is physically active
-    /// until the guest ends it. Called on any CPU, whichever vCPUs run. `false`: it does not belong
+    /// Physical interrupt `line` fired on this CPU, was acknowledged there, and fires no more (it is
+    /// active, or masked) until the guest ends it. Called on any CPU, whichever vCPUs run. `false`: it does not belong
     /// to this VM.
     fn line_fired(&self, line: u32) -> bool;
 

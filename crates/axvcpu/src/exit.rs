@@ -104,7 +104,8 @@ pub enum AxVCpuExitReason {
         /// What; bits above `width` are zero.
         data: u64,
     },
-    /// A physical interrupt that is the hypervisor's own. It has been acknowledged and not ended.
+    /// A physical interrupt that is the hypervisor's own. Where taking one means to acknowledge it
+    /// (GIC) that is done, and it has not been ended; elsewhere it is pending still.
     ExternalInterrupt {
         /// The interrupt controller's number for it.
         vector: u64,
