@@ -77,6 +77,7 @@ impl Features {
     /// that is cleared and loaded back to memory.
     pub const fn enabled(&self) -> Enabled {
         Enabled {
+            float: self.float,
             vector: self.vlenb != 0,
             sstc: self.sstc,
             zicbom: self.zicbom,

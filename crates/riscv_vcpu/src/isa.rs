@@ -9,6 +9,8 @@ use core::fmt;
 /// What depends on the machine, beyond a name in its list: see `Features::enabled`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Enabled {
+    /// Floating-point registers are switched: those of D, and F's in them.
+    pub float: bool,
     /// Vector registers are switched.
     pub vector: bool,
     /// henvcfg.STCE works.
@@ -116,6 +118,8 @@ const NAMES: [&str; 61] = [
 fn allowed(name: &str, enabled: Enabled) -> bool {
     match name {
         "v" => enabled.vector,
+        "f" | "d" | "zcd" => enabled.float,
+        _ if name.starts_with("zf") => enabled.float && NAMES.contains(&name),
         "sstc" => enabled.sstc,
         "zicbom" => enabled.zicbom,
         "zicboz" => enabled.zicboz,
@@ -249,6 +253,7 @@ mod tests {
     use proptest::prelude::*;
 
     const ALL: Enabled = Enabled {
+        float: true,
         vector: true,
         sstc: true,
         zicbom: true,
@@ -273,7 +278,7 @@ mod tests {
     fn what_is_not_enabled_is_not_there() {
         let isa = "rv64imafdcvh_zicbom_zicboz_zvl128b_zve64d_sstc_svpbmt";
         let with = |enabled| GuestIsa::from_string(isa, enabled).unwrap().string();
-        assert_eq!(with(Enabled::default()), "rv64imafdc");
+        assert_eq!(with(Enabled::default()), "rv64imac");
         assert_eq!(
             with(ALL),
             "rv64imafdcv_zicbom_zicboz_zvl128b_zve64d_sstc_svpbmt"
