@@ -19,8 +19,8 @@ Other targets
              BOARD= (one under configs/boards, or a device tree) if that is given
   fmt        format the sources                     clippy     the lints alone
   bench      what operations cost, in instructions, beside the bare machine and the reference
-  bench-peers   the same under Xen and KVM (aarch64 only)
-  bench-paths   the instructions of exit paths (aarch64 only)
+  bench-peers   the same under Xen and KVM (riscv64: KVM)
+  bench-paths   the instructions of exit paths
   size       image size by crate                    loc        lines of code in the image
   setup      install what is missing                clean      remove build/ and target/
 
