@@ -29,6 +29,8 @@ pub struct Bench {
     pub firmware: Option<[u64; 2]>,
     /// The symbols of the hypervisor's exception vectors.
     pub vectors: &'static [&'static str],
+    /// What is to be reached, by row.
+    pub targets: &'static [(&'static str, u64)],
     /// The kinds of instructions that cost a board more than an emulator shows.
     pub kinds: &'static [(&'static str, Kind)],
 }
@@ -52,6 +54,27 @@ static ARM: Bench = Bench {
     image: [0x100_0000_0000, 0x100_0080_0000],
     firmware: None,
     vectors: &["arm_vcpu_vectors", "axhal_el2_vectors"],
+    targets: &[
+        ("hvc_psci_version", 100),
+        ("hvc_unknown", 120),
+        ("gicd_iidr_read", 200),
+        ("uart_fr_read", 250),
+        ("uart_write_burst", 350),
+        ("ipi_ended", 1000),
+        ("timer_late", 400),
+        ("undef_unknown_register", 250),
+        ("wfi_wake_taken", 2500),
+        ("linux_own_clock_quiet_us", 805_000),
+        ("linux_own_clock_verbose_us", 825_000),
+        ("linux_reset_to_user_us", 950_000),
+        ("image_text_and_rodata_bytes", 256 << 10),
+        ("memory_used_bytes", 3 << 20),
+        ("memory_another_vcpu_bytes", 64 << 10),
+        ("interrupts_masked_longest", 10_000),
+        ("interrupts_in_10_s_busy_vcpu", 0),
+        ("interrupts_in_10_s_idle_cpu", 0),
+        ("interrupts_in_10_s_waiting_vcpu", 0),
+    ],
     kinds: &kinds::AARCH64,
 };
 
@@ -85,6 +108,16 @@ static RISCV: Bench = Bench {
     // Guests are linked behind it, and so is the hypervisor loaded.
     firmware: Some([0x8000_0000, 0x8008_0000]),
     vectors: &["axhal_trap_vector", "riscv_vcpu_vector"],
+    // Exits: half of KVM's, which `make bench-peers` shows.
+    targets: &[
+        ("image_text_and_rodata_bytes", 256 << 10),
+        ("memory_used_bytes", 3 << 20),
+        ("memory_another_vcpu_bytes", 64 << 10),
+        ("interrupts_masked_longest", 10_000),
+        ("interrupts_in_10_s_busy_vcpu", 0),
+        ("interrupts_in_10_s_idle_cpu", 0),
+        ("interrupts_in_10_s_waiting_vcpu", 0),
+    ],
     kinds: &kinds::RISCV64,
 };
 

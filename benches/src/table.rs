@@ -1,30 +1,8 @@
 //! The table for people, and the comparison with the reference.
 
+use crate::arch::bench;
 use crate::rows::{Measured, Rows, Systems};
 use std::fmt::Write;
-
-/// What is to be reached, by row.
-const TARGETS: &[(&str, u64)] = &[
-    ("hvc_psci_version", 100),
-    ("hvc_unknown", 120),
-    ("gicd_iidr_read", 200),
-    ("uart_fr_read", 250),
-    ("uart_write_burst", 350),
-    ("ipi_ended", 1000),
-    ("timer_late", 400),
-    ("undef_unknown_register", 250),
-    ("wfi_wake_taken", 2500),
-    ("linux_own_clock_quiet_us", 805_000),
-    ("linux_own_clock_verbose_us", 825_000),
-    ("linux_reset_to_user_us", 950_000),
-    ("image_text_and_rodata_bytes", 256 << 10),
-    ("memory_used_bytes", 3 << 20),
-    ("memory_another_vcpu_bytes", 64 << 10),
-    ("interrupts_masked_longest", 10_000),
-    ("interrupts_in_10_s_busy_vcpu", 0),
-    ("interrupts_in_10_s_idle_cpu", 0),
-    ("interrupts_in_10_s_waiting_vcpu", 0),
-];
 
 /// How much worse than the reference is too much, in percent.
 const TOLERANCE: u64 = 2;
@@ -39,7 +17,8 @@ fn cell(measured: Option<&Measured>) -> String {
 }
 
 fn target(row: &str) -> Option<u64> {
-    TARGETS
+    bench()
+        .targets
         .iter()
         .find(|(name, _)| *name == row)
         .map(|(_, target)| *target)
