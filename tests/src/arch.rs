@@ -18,6 +18,8 @@ pub struct Arch {
     pub rich_cpu: &'static str,
     /// All CPU models.
     pub models: &'static [&'static str],
+    /// CPU models without something that the others have, for the test guest alone.
+    pub reduced: &'static [&'static str],
     /// The machines for the self-test: CPU model, CPUs, RAM.
     pub selftests: &'static [(&'static str, usize, &'static str)],
     /// U-Boot, and QEMU's option that starts it.
@@ -76,6 +78,7 @@ pub static AARCH64: Arch = Arch {
     cpu: "cortex-a72",
     rich_cpu: "max",
     models: &["cortex-a53", "cortex-a72", "neoverse-n1", "max"],
+    reduced: &[],
     selftests: &[
         ("cortex-a53", 1, "512M"),
         ("cortex-a72", 8, "2G"),
@@ -134,6 +137,7 @@ pub static RISCV64: Arch = Arch {
     cpu: "rv64",
     rich_cpu: "rva23s64",
     models: &["rv64", "rva23s64"],
+    reduced: &["rv64,sstc=off"],
     selftests: &[
         ("rv64", 1, "512M"),
         ("rv64", 8, "2G"),
@@ -222,7 +226,7 @@ impl Arch {
 
 /// A CPU model as a part of a test's name.
 pub fn word(model: &str) -> String {
-    model.replace('-', "_")
+    model.replace(['-', ',', '='], "_")
 }
 
 /// `count` of something, as a part of a test's name.

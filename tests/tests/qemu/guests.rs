@@ -19,6 +19,9 @@ pub fn cases(arch: &'static Arch) -> Vec<Case> {
         testguests.push((model, 1, cpus, ""));
         testguests.push((model, 4, 4, ""));
     }
+    for model in arch.reduced {
+        testguests.push((model, 4, 4, ""));
+    }
     for (model, vcpus, cpus, suffix) in testguests {
         let vcpus_ = counted(vcpus, "vcpu");
         cases.push(case(
