@@ -93,6 +93,30 @@ unsafe extern "C" fn probe_stateen() -> Tried {
     )
 }
 
+/// vlenb, if it exists; sstatus.VS is not off.
+pub fn vector_bytes() -> Option<u64> {
+    // SAFETY: reading a CSR has no effect; if it does not exist, the trap ends in `probe_vlenb`.
+    let tried = unsafe { probe_vlenb() };
+    tried.get()
+}
+
+/// # Safety
+/// As [`probe_stateen`].
+#[unsafe(naked)]
+unsafe extern "C" fn probe_vlenb() -> Tried {
+    naked_asm!(
+        "la t0, 1f",
+        "csrrw t0, stvec, t0",
+        "li a1, 0",
+        "csrr a0, {vlenb}",
+        "li a1, 1",
+        ".balign 4",
+        "1: csrw stvec, t0",
+        "ret",
+        vlenb = const csr::VLENB,
+    )
+}
+
 /// Whether there are floating-point registers of 64 bits; sstatus.FS is not off.
 pub fn has_double() -> bool {
     // SAFETY: reads a register; if it does not exist, the trap ends in `probe_double`.

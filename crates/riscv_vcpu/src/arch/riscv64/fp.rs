@@ -160,9 +160,10 @@ fn owner(cpu: usize) -> Option<&'static AtomicU64> {
 /// Bytes of a vector register; 0 if there are none. With interrupts masked and no vCPU bound.
 pub fn probe_vectors() -> usize {
     set!(SSTATUS, status::VS);
-    // VS is zero where there is no vector unit ("Extension Context Status").
+    // VS may be writable where there is no vector unit ("Extension Context Status"), as it is in
+    // QEMU 7.2.
     let bytes = if read!(SSTATUS) & status::VS != 0 {
-        read!(VLENB) as usize
+        super::fetch::vector_bytes().unwrap_or(0) as usize
     } else {
         0
     };
