@@ -31,7 +31,8 @@ pub struct PerCpu {
     /// What the architecture's trap vector keeps here.
     pub(crate) trap: [AtomicUsize; 2],
     index: AtomicUsize,
-    id: AtomicUsize,
+    /// What the machine calls it.
+    pub(crate) id: AtomicUsize,
     /// The VM's id plus one; 0 while no vCPU runs.
     vm: AtomicUsize,
     vcpu: AtomicUsize,

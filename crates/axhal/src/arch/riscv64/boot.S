@@ -44,8 +44,17 @@ primary:
     lla     s3, _start
     jal     init_hs
 
-    // The tables lie in .bss, whose distance from the code is not the linked one.
+    // .bss lies at another distance from the code than the linked one.
     ld      s8, bss_shift
+    lla     t0, lottery
+    li      t1, 1
+    .option push
+    .option arch, +a
+    amoswap.w.aqrl t1, t1, (t0)
+    .option pop
+    bnez    t1, astray
+
+    // The tables lie in .bss.
     lla     s5, {tables}
     add     s5, s5, s8
     li      t0, {tables_size}
@@ -111,12 +120,35 @@ primary_mapped:
     mv      a3, s1
     tail    {primary_entry}
 
+    // A hart that was started at `axhal_secondary_start` and came here: firmware that marks it as
+    // started before it notes the address (OpenSBI 1.1) may let it go with the boot hart's. Whoever
+    // started it has prepared its PerCpu, the one with its id and a stack.
+astray:
+    lla     s7, {percpu}
+    add     s7, s7, s8
+    li      t0, {cpus}
+1:  ld      t1, {percpu_id}(s7)
+    ld      t2, {percpu_stack}(s7)
+    beqz    t2, 2f
+    beq     t1, s1, secondary
+2:  addi    s7, s7, {percpu_size}
+    addi    t0, t0, -1
+    bnez    t0, 1b
+    j       park
+
+    .pushsection .data
+    .balign 4
+lottery:
+    .word   0
+    .popsection
+
     // A hart started by SBI HSM: a0 = hart id, a1 = physical address of its PerCpu.
     .balign 4
     .global axhal_secondary_start
 axhal_secondary_start:
     mv      s7, a1
     jal     init_hs
+secondary:
     bnez    s4, park
     ld      s5, {percpu_root}(s7)
     ld      s8, {percpu_stack}(s7)
