@@ -11,9 +11,9 @@ use axvm::{AxVMConfig, VmError};
 use axvmconfig::EmulatedDeviceType;
 use axvmconfig::bundle::Bundle;
 
-use crate::arch;
 use crate::manager::pause;
 use crate::vm::Vm;
+use crate::{arch, entropy};
 
 /// Pieces that are written with interrupts masked.
 const PIECE: usize = 32 << 10;
@@ -143,7 +143,7 @@ pub fn load(vm: &Vm, bundle: &Bundle<'_>, toml: &str) -> Result<(), LoadFailure>
     let chosen = Chosen {
         bootargs: images.cmdline.as_deref(),
         ramdisk: plan.ramdisk(),
-        kaslr_seed: None,
+        rng_seed: entropy::guest_seed(),
     };
     plan.set_dtb(match files.dtb {
         Some(dtb) => fdt::correct(dtb, &platform, &chosen)?,

@@ -14,6 +14,8 @@ mod board;
 #[cfg(target_os = "none")]
 mod console;
 #[cfg(target_os = "none")]
+mod entropy;
+#[cfg(target_os = "none")]
 mod hal;
 #[cfg(target_os = "none")]
 mod interrupt;

@@ -6,7 +6,7 @@ use axhal::{cpu, power};
 
 use crate::console::Show;
 use crate::task::{self, Data, SCHEDULER, priority};
-use crate::{arch, board, console, interrupt, manager, memory};
+use crate::{arch, board, console, entropy, interrupt, manager, memory};
 
 // The boot bundle of the build, or nothing.
 core::arch::global_asm!(concat!(
@@ -42,6 +42,7 @@ fn main(info: &'static BootInfo) -> ! {
     SCHEDULER.init_cpu(Data::default());
     cpu::start_all(secondary, |cpu, error| log::error!("CPU {cpu}: {error:?}"));
     board::init(info);
+    entropy::init(info.machine.rng_seed);
     let ram: u64 = info.machine.memory.iter().map(|bank| bank.size).sum();
     log::info!("{} CPUs, {} MiB of RAM", cpu::count(), ram >> 20);
     let show = match options.console {

@@ -111,7 +111,8 @@ static RISCV: Bench = Bench {
     // Guests are linked behind it, and so is the hypervisor loaded.
     firmware: Some([0x8000_0000, 0x8008_0000]),
     vectors: &["axhal_trap_vector", "riscv_vcpu_vector"],
-    // Where in a tick the emulator changes over between CPUs; for Linux's the reason isn't known.
+    // Where in a tick the emulator changes over between CPUs; the random numbers that Linux's
+    // self-tests calculate with.
     loose: &["ipi_", "linux_"],
     // Exits: half of KVM's, which `make bench-peers` shows.
     targets: &[

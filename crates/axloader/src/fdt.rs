@@ -7,6 +7,8 @@ use core::ops::Range;
 
 use axmachine::MachineError;
 
+use crate::Seed;
+
 mod arm;
 mod correct;
 mod device;
@@ -148,8 +150,8 @@ pub struct Chosen<'a> {
     pub bootargs: Option<&'a str>,
     /// Where the ramdisk is.
     pub ramdisk: Option<Range<u64>>,
-    /// Entropy for the kernel's address space layout. Without it a run is repeatable.
-    pub kaslr_seed: Option<u64>,
+    /// Random bytes for the kernel's generator, which trusts them: no two guests may get the same.
+    pub rng_seed: Option<Seed>,
 }
 
 /// Generates the device tree for `platform`.

@@ -20,6 +20,7 @@ mod image;
 mod load;
 mod plan;
 mod protocol;
+mod seed;
 
 pub use elf::ElfError;
 pub use error::{ImageError, LoadError, PlanError, What};
@@ -27,3 +28,4 @@ pub use gzip::GzipError;
 pub use load::{GuestMemory, Loader, STEP_BYTES};
 pub use plan::{Inputs, LoadPlan, Segment, Source, Unpacked};
 pub use protocol::{AARCH64, BootProtocol, RISCV64};
+pub use seed::{Seed, Seeds};

@@ -41,7 +41,7 @@ fn generated_tree_says_what_the_platform_is() {
     let chosen = Chosen {
         bootargs: Some("console=ttyAMA0 nokaslr"),
         ramdisk: Some(0x5f00_0000..0x5fff_1234),
-        kaslr_seed: None,
+        rng_seed: None,
     };
     let dtb = generate(&platform(&[0, 1, 0x100], &[]), &chosen).unwrap();
     dts(&dtb);
@@ -100,7 +100,7 @@ fn generated_tree_says_what_the_platform_is() {
     assert_eq!(text(&chosen, "stdout-path"), "/serial@9000000\0");
     assert_eq!(cells(&chosen, "linux,initrd-start"), [0, 0x5f00_0000]);
     assert_eq!(cells(&chosen, "linux,initrd-end"), [0, 0x5fff_1234]);
-    assert!(chosen.property("kaslr-seed").is_none());
+    assert!(chosen.property("rng-seed").is_none());
 }
 
 #[test]
@@ -156,15 +156,15 @@ fn a_console_without_interrupt_has_none() {
 }
 
 #[test]
-fn seed_is_given_when_asked_for() {
+fn seed_is_passed_on() {
+    let seed = core::array::from_fn(|n| n as u8);
     let chosen = Chosen {
-        kaslr_seed: Some(0x1122_3344_5566_7788),
+        rng_seed: Some(seed),
         ..Chosen::default()
     };
     let dtb = generate(&platform(&[0], &[]), &chosen).unwrap();
     let fdt = Fdt::new(&dtb).unwrap();
-    let seed = cells(&fdt.find_node("/chosen").unwrap(), "kaslr-seed");
-    assert_eq!(seed, [0x1122_3344, 0x5566_7788]);
+    assert_eq!(value(&fdt.find_node("/chosen").unwrap(), "rng-seed"), seed);
 }
 
 const HOST: &str = r#"/dts-v1/;
@@ -209,7 +209,8 @@ const HOST: &str = r#"/dts-v1/;
         interrupt-map = <0 0 0 1 &gic 0 0 0 3 4>;
     };
     aliases { serial0 = &console; serial1 = &other; rtc0 = &rtc; };
-    chosen { stdout-path = "serial0:115200n8"; bootargs = "theirs"; linux,initrd-start = <1>; rng-seed = [01 02]; };
+    chosen { stdout-path = "serial0:115200n8"; bootargs = "theirs"; linux,initrd-start = <1>; rng-seed = [01 02];
+        kaslr-seed = <3 4>; };
 };
 "#;
 
@@ -292,7 +293,7 @@ fn users_tree_is_corrected() {
     let chosen = Chosen {
         bootargs: Some("ours"),
         ramdisk: Some(0x5000_0000..0x5000_1000),
-        kaslr_seed: None,
+        rng_seed: None,
     };
     let dtb = correct(&user, &platform(&[0, 1], &[]), &chosen).unwrap();
     dts(&dtb);
@@ -342,7 +343,9 @@ fn users_tree_is_corrected() {
     assert_eq!(text(&chosen, "bootargs"), "ours\0");
     assert_eq!(text(&chosen, "stdout-path"), "/serial@9000000\0");
     assert_eq!(cells(&chosen, "linux,initrd-start"), [0, 0x5000_0000]);
-    assert_eq!(value(&chosen, "rng-seed"), [1, 2]);
+    // A seed that lies in a file is none.
+    assert!(chosen.property("rng-seed").is_none());
+    assert_eq!(cells(&chosen, "kaslr-seed"), [3, 4]);
     // Correcting is idempotent but for what it drops.
     let again = correct(&dtb, &platform(&[0, 1], &[]), &Chosen::default()).unwrap();
     let again = Fdt::new(&again).unwrap();

@@ -54,7 +54,7 @@ fn generated_tree_says_what_the_platform_is() {
     let chosen = Chosen {
         bootargs: Some("console=ttyS0"),
         ramdisk: Some(0x9f00_0000..0x9fff_1234),
-        kaslr_seed: None,
+        rng_seed: None,
     };
     let dtb = generate(&platform(&[0, 1, 5], &[]), &chosen).unwrap();
     dts(&dtb);

@@ -66,6 +66,16 @@ pub(super) fn initrd(fdt: &Fdt<'_>) -> Result<Option<Region>, MachineError> {
     Ok(Region::new(start, size))
 }
 
+/// Bytes of a seed: the strength of what it seeds, and what boot loaders pass on at least.
+pub const SEED: usize = 32;
+
+/// The first bytes of `rng-seed`. A shorter one isn't stretched: what it seeds would pass for
+/// stronger than it is.
+pub(super) fn rng_seed(fdt: &Fdt<'_>) -> Option<[u8; SEED]> {
+    let value = fdt.find("/chosen")?.property("rng-seed")?;
+    value.first_chunk().copied()
+}
+
 /// The console: what `/chosen/stdout-path` names (a path or an alias; options such as `:115200n8`
 /// are what the boot loader has set already), or else the alias `serial0`. `None` if neither is
 /// there. May be called before the rest of the machine is read, so that there is something to

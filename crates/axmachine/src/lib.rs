@@ -23,7 +23,7 @@ mod riscv;
 mod tests;
 
 pub use arm::{Arm, Conduit, GicV3, MAX_REDIST_REGIONS, Psci, PsciVersion, Timer, psci};
-pub use chosen::{Console, Uart, bootargs, console};
+pub use chosen::{Console, SEED, Uart, bootargs, console};
 pub use cpus::{Cpu, Cpus, EnableMethod, MAX_CPUS};
 pub use device::DmaFacts;
 pub use error::MachineError;
@@ -46,6 +46,8 @@ pub struct Machine {
     pub reserved: ArrayVec<Reservation, MAX_RESERVATIONS>,
     /// The ramdisk handed over by the boot loader.
     pub initrd: Option<Region>,
+    /// Random bytes from the boot loader, if it passed on as many as [`SEED`].
+    pub rng_seed: Option<[u8; SEED]>,
     /// The console of `/chosen/stdout-path`.
     pub console: Option<Console>,
     /// What differs between architectures.
@@ -70,6 +72,7 @@ impl Machine {
             memory: memory::banks(fdt)?,
             reserved: memory::reservations(fdt)?,
             initrd: chosen::initrd(fdt)?,
+            rng_seed: chosen::rng_seed(fdt),
             console: console(fdt)?,
             platform: if riscv {
                 Platform::Riscv(riscv::read(fdt, &cpus)?)

@@ -16,7 +16,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use guest_support::map::RAM;
 use guest_support::mmio::{read32, write32};
 use guest_support::sync::wait_for;
-use guest_support::{cpu, exception, firmware, lines, println, smp};
+use guest_support::{cpu, exception, firmware, lines, println, smp, tree};
 
 guest_support::guest!(main);
 
@@ -31,6 +31,7 @@ static TAKEN_BY: AtomicU64 = AtomicU64::new(0);
 
 fn main() {
     clock::announce();
+    announce_seed();
     exception::on_interrupt(Some(alarm), true);
     if (START..START + 1000).contains(&clock::now()) {
         after_restart();
@@ -63,6 +64,14 @@ fn main() {
 }
 
 /// The alarm of before the restart is on still, and must come once it is enabled.
+/// Each life has a seed of its own. Only what is left of it when folded is shown.
+fn announce_seed() {
+    let seed = tree::find("rng-seed").map_or(&[][..], |property| property.value);
+    let fold = |sum: u32, &byte: &u8| sum.rotate_left(3) ^ u32::from(byte);
+    let sum = seed.iter().fold(0, fold);
+    println!("rtc: {} bytes of seed, {sum:#x}", seed.len());
+}
+
 fn after_restart() {
     let (enabled, active, asserted) = clock::leftovers();
     println!("rtc: restarted, enabled {enabled} active {active} asserted {asserted}");

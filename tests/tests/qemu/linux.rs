@@ -62,6 +62,11 @@ fn one_vcpu(test: &Test) -> Result<(), Failure> {
     if answer != format!("{}\n1\n", test.arch.name) {
         return Err(running.failure(&format!("uname and nproc say {answer:?}")));
     }
+    // The seed in its device tree, before it can have gathered any of its own.
+    let answer = running.run("dmesg | grep -c '0.000000. random: crng init done'")?;
+    if answer != "1\n" {
+        return Err(running.failure("its random number generator began without a seed"));
+    }
     off(running)
 }
 

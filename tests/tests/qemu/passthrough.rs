@@ -64,7 +64,16 @@ fn rtc(test: &Test, machine: Machine) -> Result<(), Failure> {
     running.expect("rtc: memory reads 0x0\r\n")?;
     running.expect("rtc: after the restart the alarm came")?;
     running.expect("rtc: done")?;
-    running.finish(0).map(drop)
+    let text = running.finish(0)?;
+    let mut seeds: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("of seed"))
+        .collect();
+    seeds.dedup();
+    match seeds[..] {
+        [_, _] if seeds.iter().all(|line| line.contains("rtc: 32 bytes")) => Ok(()),
+        _ => Err(format!("each life has a seed of its own, not {seeds:?}")),
+    }
 }
 
 /// The only CPU mostly runs another VM when the alarm goes off.

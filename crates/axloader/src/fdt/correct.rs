@@ -309,15 +309,12 @@ fn write_chosen(
     chosen: &Chosen<'_>,
     survey: &Survey,
 ) -> Result<(), FdtError> {
-    let mut ours = Vec::from(["linux,initrd-start", "linux,initrd-end"]);
+    let mut ours = Vec::from(["linux,initrd-start", "linux,initrd-end", "rng-seed"]);
     if platform.uart.is_some() {
         ours.extend(["stdout-path", "linux,stdout-path"]);
     }
     if chosen.bootargs.is_some() {
         ours.push("bootargs");
-    }
-    if chosen.kaslr_seed.is_some() {
-        ours.push("kaslr-seed");
     }
     let node = tree.fdt.begin_node("chosen");
     tree.chosen(chosen, platform.uart.as_ref())?;

@@ -88,8 +88,8 @@ impl Tree<'_> {
             self.fdt.property_u64("linux,initrd-start", ramdisk.start)?;
             self.fdt.property_u64("linux,initrd-end", ramdisk.end)?;
         }
-        if let Some(seed) = chosen.kaslr_seed {
-            self.fdt.property_u64("kaslr-seed", seed)?;
+        if let Some(seed) = &chosen.rng_seed {
+            self.fdt.property("rng-seed", seed)?;
         }
         Ok(())
     }

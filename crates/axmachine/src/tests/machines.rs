@@ -3,7 +3,7 @@ use std::{string::ToString, vec::Vec};
 use super::*;
 use crate::{
     Conduit, Controller, Cpu, EnableMethod, Fdt, Interrupt, Machine, MachineError, PsciVersion,
-    Region, Trigger, Uart, bootargs, console,
+    Region, SEED, Trigger, Uart, bootargs, console,
 };
 
 fn machine(blob: &[u8]) -> Result<Machine, MachineError> {
@@ -154,6 +154,27 @@ fn initrd_in_one_cell() {
         with(&std::format!("{start} = <1 2 3>; {end} = <1>;")),
         Err(MachineError::Length { len: 12, .. })
     ));
+}
+
+#[test]
+fn seeds() {
+    let with = |bytes: usize| {
+        let text: String = (1..=bytes)
+            .map(|byte| std::format!("{byte:02x} "))
+            .collect();
+        let blob = patched(
+            VIRT,
+            "chosen {",
+            &std::format!("chosen {{ rng-seed = [{text}];"),
+        );
+        machine(&blob).unwrap().rng_seed
+    };
+    let whole: [u8; SEED] = core::array::from_fn(|n| n as u8 + 1);
+    assert_eq!(with(SEED), Some(whole));
+    assert_eq!(with(64), Some(whole));
+    assert_eq!(with(SEED - 1), None);
+    assert_eq!(with(0), None);
+    assert_eq!(machine(&dtb(VIRT)).unwrap().rng_seed, None);
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn machine(platform: Platform) -> Machine {
         memory: ArrayVec::new(),
         reserved: ArrayVec::new(),
         initrd: None,
+        rng_seed: None,
         console: None,
         platform,
     }
