@@ -113,7 +113,7 @@ pub fn load(vm: &Vm, bundle: &Bundle<'_>, toml: &str) -> Result<(), LoadFailure>
     let platform = GuestPlatform {
         memory: &ram,
         cpus: &cpus,
-        uart: uart(config),
+        uarts: &uarts(config),
         devices: &devices,
         arch: arch::guest_arch(config),
     };
@@ -198,13 +198,15 @@ impl GuestMemory for Ram<'_> {
     }
 }
 
-/// The console, as the guest's device tree describes it.
-fn uart(config: &AxVMConfig) -> Option<Uart> {
-    let mut devices = config.emu_devices().iter();
-    let device = devices.find(|device| device.emu_type == EmulatedDeviceType::Console)?;
-    Some(Uart {
+/// The UARTs, as the guest's device tree describes them. The first is the console, here and in
+/// `axvm`.
+fn uarts(config: &AxVMConfig) -> Vec<Uart> {
+    let devices = config.emu_devices().iter();
+    let consoles = devices.filter(|device| device.emu_type == EmulatedDeviceType::Console);
+    let uart = consoles.map(|device| Uart {
         registers: device.base_gpa as u64..(device.base_gpa + device.length) as u64,
         interrupt: device.irq_id.map(|line| Interrupt { line, edge: false }),
         clock_hz: arch::UART_CLOCK_HZ,
-    })
+    });
+    uart.collect()
 }

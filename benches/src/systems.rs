@@ -272,11 +272,28 @@ fn scale(rows: &mut Rows) -> Result<(), Failure> {
     let mut vms = vec![Vm::bench("", "cpu_num = 2\nphys_cpu_sets = [1, 2]")];
     vms.extend((2..=7).map(|n| Vm::bench("idle", &format!("phys_cpu_sets = [{}]", 1 << n))));
     vms.push(Vm::bench("idle", "phys_cpu_sets = [1]"));
-    let log = vms::start(machine, &vms)?;
-    let measured = rows::of_bench(&log)?;
+    scaled(rows, "8_vms", &vms::start(machine, &vms)?)?;
+    let machine = Machine::new("axhv-devices", arch::bench().arch.rich_cpu).cpus(2);
+    let consoles: String = (1..DEVICES)
+        .map(|n| 0xa00_0000 + n * 0x1000)
+        .map(|base| format!(", {{ type = \"console\", base_gpa = {base:#x} }}"))
+        .collect();
+    let vm = Vm {
+        extra: format!("[devices]\nemu_devices = [{{ type = \"console\" }}{consoles}]\n"),
+        ..Vm::bench("", "cpu_num = 2\nphys_cpu_sets = [1, 2]")
+    };
+    scaled(rows, "100_devices", &vms::run(machine, vm)?)
+}
+
+/// Emulated devices besides the interrupt controller.
+const DEVICES: usize = 100;
+
+/// Takes the rows that are to stay the same, whatever there is `of` something.
+fn scaled(rows: &mut Rows, of: &str, log: &str) -> Result<(), Failure> {
+    let measured = rows::of_bench(log)?;
     for row in arch::bench().scale {
-        let value = measured.get(*row).ok_or(format!("no {row} with 8 VMs"))?;
-        rows.insert(format!("{row}_8_vms"), *value);
+        let value = measured.get(*row).ok_or(format!("no {row}, {of}"))?;
+        rows.insert(format!("{row}_{of}"), *value);
     }
     Ok(())
 }

@@ -244,6 +244,10 @@ impl<M: Model> Serial<M> {
     #[cold]
     fn notify(&self, events: Events) {
         let Some(hook) = self.hook.get() else {
+            // The wire ends nowhere: what was sent is gone, before it can fill the FIFO.
+            if events.pressing {
+                self.uart.lock().0.queues().output.clear();
+            }
             return;
         };
         if events.pressing {

@@ -26,6 +26,8 @@ use write::Writer;
 
 /// Room enough for a generated device tree, but for what [`GuestPlatform::room`] adds.
 pub const ROOM: u64 = 64 << 10;
+/// Room enough for a UART's node.
+const UART_ROOM: u64 = 512;
 
 /// Why there is no device tree.
 #[derive(Debug, PartialEq, Eq)]
@@ -104,7 +106,7 @@ impl Arch<'_> {
     }
 }
 
-/// The guest's console.
+/// An emulated UART.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uart {
     /// Its registers: those of an Arm PL011, or of a 16550A with a register in each byte.
@@ -123,8 +125,8 @@ pub struct GuestPlatform<'a> {
     /// For each vCPU the id its guest knows it by: MPIDR affinity fields, or a hart id. The first
     /// boots.
     pub cpus: &'a [u64],
-    /// The console.
-    pub uart: Option<Uart>,
+    /// Its UARTs. The first is the console.
+    pub uarts: &'a [Uart],
     /// Devices passed through.
     pub devices: &'a [Device],
     /// What its architecture adds.
@@ -139,7 +141,9 @@ impl GuestPlatform<'_> {
             Arch::Arm { .. } => 0,
             Arch::Riscv { cpu, .. } => cpu.isa_size(),
         };
-        ROOM.saturating_add((self.cpus.len() as u64).saturating_mul(for_each_cpu))
+        let cpus = (self.cpus.len() as u64).saturating_mul(for_each_cpu);
+        let uarts = (self.uarts.len() as u64).saturating_mul(UART_ROOM);
+        ROOM.saturating_add(cpus).saturating_add(uarts)
     }
 }
 
@@ -182,14 +186,14 @@ pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec
     for device in platform.devices {
         tree.device(device)?;
     }
-    if let Some(uart) = &platform.uart {
+    if let Some(uart) = platform.uarts.first() {
         let aliases = tree.fdt.begin_node("aliases");
         tree.fdt
             .property_string("serial0", &node::uart_path(uart))?;
         tree.fdt.end_node(aliases);
     }
     let node = tree.fdt.begin_node("chosen");
-    tree.chosen(chosen, platform.uart.as_ref())?;
+    tree.chosen(chosen, platform.uarts.first())?;
     tree.fdt.end_node(node);
     tree.fdt.end_node(root);
     tree.fdt.finish()

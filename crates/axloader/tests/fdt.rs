@@ -13,18 +13,20 @@ use dtoolkit::{Node, Property};
 
 const MEMORY: [std::ops::Range<u64>; 2] = [0x4000_0000..0x6000_0000, 0x8_0000_0000..0x8_4000_0000];
 
+const UARTS: [Uart; 1] = [Uart {
+    registers: 0x900_0000..0x900_1000,
+    interrupt: Some(Interrupt {
+        line: 1,
+        edge: false,
+    }),
+    clock_hz: 24_000_000,
+}];
+
 fn platform<'a>(cpus: &'a [u64], devices: &'a [Device]) -> GuestPlatform<'a> {
     GuestPlatform {
         memory: &MEMORY,
         cpus,
-        uart: Some(Uart {
-            registers: 0x900_0000..0x900_1000,
-            interrupt: Some(Interrupt {
-                line: 1,
-                edge: false,
-            }),
-            clock_hz: 24_000_000,
-        }),
+        uarts: &UARTS,
         devices,
         arch: Arch::Arm {
             gic: Some(GicV3 {
@@ -145,14 +147,49 @@ fn no_interrupt_controller_no_interrupts() {
 
 #[test]
 fn a_console_without_interrupt_has_none() {
-    let mut platform = platform(&[0], &[]);
-    if let Some(uart) = &mut platform.uart {
-        uart.interrupt = None;
-    }
+    let [mut uart] = UARTS;
+    uart.interrupt = None;
+    let platform = GuestPlatform {
+        uarts: &[uart],
+        ..platform(&[0], &[])
+    };
     let dtb = generate(&platform, &Chosen::default()).unwrap();
     let fdt = Fdt::new(&dtb).unwrap();
     let uart = fdt.find_node("/serial@9000000").unwrap();
     assert!(uart.property("interrupts").is_none());
+}
+
+#[test]
+fn a_hundred_uarts_fit_the_room() {
+    let [uart] = UARTS;
+    let uarts: Vec<Uart> = (0..100)
+        .map(|n| Uart {
+            registers: 0x900_0000 + n * 0x1000..0x900_1000 + n * 0x1000,
+            ..uart.clone()
+        })
+        .collect();
+    let platform = GuestPlatform {
+        uarts: &uarts,
+        ..platform(&[0, 1, 2, 3, 4, 5, 6, 7], &[])
+    };
+    let dtb = generate(&platform, &Chosen::default()).unwrap();
+    assert!(dtb.len() as u64 <= platform.room());
+    dts(&dtb);
+    let fdt = Fdt::new(&dtb).unwrap();
+    let at = |path: &str| fdt.find_node(path).unwrap_or_else(|| panic!("no {path}"));
+    let clock = cells(&at("/serial@9000000"), "clocks");
+    for uart in &uarts {
+        let node = at(&format!("/serial@{:x}", uart.registers.start));
+        assert_eq!(cells(&node, "clocks"), clock);
+    }
+    // The console is the first, also in a tree that had one of its own where another is now.
+    let user = dtc(HOST.as_bytes(), "dts", "dtb");
+    for dtb in [dtb, correct(&user, &platform, &Chosen::default()).unwrap()] {
+        let fdt = Fdt::new(&dtb).unwrap();
+        let chosen = fdt.find_node("/chosen").unwrap();
+        assert_eq!(text(&chosen, "stdout-path"), "/serial@9000000\0");
+        assert!(fdt.find_node("/uart@9040000").is_none());
+    }
 }
 
 #[test]

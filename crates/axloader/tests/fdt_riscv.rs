@@ -26,18 +26,20 @@ const CPU: RiscvCpu<'_> = RiscvCpu {
     cbop_block_size: None,
 };
 
+const UARTS: [Uart; 1] = [Uart {
+    registers: 0x1000_0000..0x1000_0100,
+    interrupt: Some(Interrupt {
+        line: 10,
+        edge: false,
+    }),
+    clock_hz: 3_686_400,
+}];
+
 fn platform<'a>(cpus: &'a [u64], devices: &'a [Device]) -> GuestPlatform<'a> {
     GuestPlatform {
         memory: &MEMORY,
         cpus,
-        uart: Some(Uart {
-            registers: 0x1000_0000..0x1000_0100,
-            interrupt: Some(Interrupt {
-                line: 10,
-                edge: false,
-            }),
-            clock_hz: 3_686_400,
-        }),
+        uarts: &UARTS,
         devices,
         arch: Arch::Riscv {
             plic: Some(Plic {

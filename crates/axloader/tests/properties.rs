@@ -143,11 +143,11 @@ proptest! {
         let platform = GuestPlatform {
             memory: &memory,
             cpus: &[0, 1],
-            uart: Some(Uart {
+            uarts: &[Uart {
                 registers: 0x900_0000..0x900_1000,
                 interrupt: Some(Interrupt { line: 1, edge: false }),
                 clock_hz: 24_000_000,
-            }),
+            }],
             devices: &[Device::new("gpio", &["some,gpio"], vec![0x902_0000..0x902_1000])],
             arch: if riscv { riscv_arch() } else { arm_arch() },
         };

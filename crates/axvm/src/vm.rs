@@ -123,7 +123,8 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
         self.sync.get(id)
     }
 
-    /// The hypervisor's side of the VM's console, if it has one.
+    /// The hypervisor's side of the VM's console, if it has one: of the first UART. Nothing is
+    /// connected to further ones.
     pub fn console(&self) -> Option<&Arc<dyn ConsolePort>> {
         self.console.as_ref()
     }
@@ -270,7 +271,7 @@ fn build_devices<V: AxArchVCpu>(
         };
         let (uart, port) = build_console(V::CONSOLE, line);
         bus.add(range(device), uart)?;
-        console = Some(port);
+        console.get_or_insert(port);
     }
     let bus = Arc::new(bus.freeze());
     let ram = config.memory_regions().iter().map(|r| (r.gpa, r.size));

@@ -7,7 +7,7 @@ use axvcpu::AccessFlags;
 use axvm::AxVCpuExitReason as Exit;
 use axvmconfig::{MemFlags, PassThroughDeviceConfig};
 
-use common::{RAM, Vm, running, two_vcpus};
+use common::{RAM, Vm, config, running, two_vcpus};
 
 const GICD: usize = 0x0800_0000;
 const UART: usize = 0x0900_0000;
@@ -77,6 +77,36 @@ fn accesses_reach_the_device_they_are_for() {
     let mut sent = [0; 8];
     assert_eq!(vm.console().unwrap().drain_output(&mut sent), 1);
     assert_eq!(sent[0], b'A');
+}
+
+/// The console is the first UART. What is sent to another one goes nowhere, and doesn't wait there.
+#[test]
+fn a_second_uart_is_connected_to_nothing() {
+    const OTHER: usize = 0x0a00_0000;
+    let vm = running(config(
+        r#"
+        [base]
+        id = 1
+        name = "test"
+        [kernel]
+        kernel_path = "kernel"
+        memory_regions = [{ size = "4MiB" }]
+        [devices]
+        emu_devices = [{ type = "console" }, { type = "console", base_gpa = 0x0a00_0000 }]
+        "#,
+    ));
+    for _ in 0..10_000 {
+        let got = answers(
+            &vm,
+            &[write(OTHER + DR, Byte, 0x42), read(OTHER + FR, Word)],
+        );
+        // UARTFR: the transmit FIFO is empty, and not full.
+        assert_eq!(got[1].unwrap() & 0xa0, 0x80);
+    }
+    answers(&vm, &[write(UART + DR, Byte, 0x41)]);
+    let mut sent = [0; 8];
+    assert_eq!(vm.console().unwrap().drain_output(&mut sent), 1);
+    assert_eq!(sent[0], 0x41);
 }
 
 #[test]

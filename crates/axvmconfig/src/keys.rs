@@ -95,7 +95,7 @@ keys! {
     }
     /// `[devices]`.
     DEVICES {
-        "emu_devices" Classic, "list of `{ name, type, base_gpa, length, irq_id }` or of `[name, base_gpa, length, irq_id, type, [config...]]`: emulated devices; default: one console. The interrupt controller is added if it isn't listed";
+        "emu_devices" Classic, "list of `{ name, type, base_gpa, length, irq_id }` or of `[name, base_gpa, length, irq_id, type, [config...]]`: emulated devices; default: one console. What a guest sends to further consoles goes nowhere. The interrupt controller is added if it isn't listed";
         "passthrough_devices" Classic, "list of `{ name, base_gpa, base_hpa, length, irq_id, dma }`, `{ path, dma }`, `[name, base_gpa, base_hpa, length, irq_id]` or `[\"/path\"]`: physical devices";
         "interrupt_mode" Classic, "`\"emulated\"` (default) or `\"none\"`";
         "excluded_devices" Classic, "list of paths that are not passed through (nothing is, unless it is named)";

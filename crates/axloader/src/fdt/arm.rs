@@ -108,8 +108,11 @@ impl Tree<'_> {
             self.fdt.end_node(node);
             self.arm_timer(timer)?;
         }
-        if let Some(uart) = &platform.uart {
-            self.pl011(uart)?;
+        if let Some(uart) = platform.uarts.first() {
+            let clock = self.clock(UART_CLOCK, uart.clock_hz)?;
+            for uart in platform.uarts {
+                self.pl011(uart, clock)?;
+            }
         }
         Ok(())
     }
@@ -166,8 +169,7 @@ impl Tree<'_> {
     }
 
     /// serial/pl011.yaml
-    fn pl011(&mut self, uart: &Uart) -> Result<(), FdtError> {
-        let clock = self.clock(UART_CLOCK, uart.clock_hz)?;
+    fn pl011(&mut self, uart: &Uart, clock: u32) -> Result<(), FdtError> {
         let node = self.fdt.begin_node(&uart_name(uart));
         self.fdt
             .property_strings("compatible", &["arm,pl011", "arm,primecell"])?;

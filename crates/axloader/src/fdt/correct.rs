@@ -9,7 +9,7 @@ use axmachine::{Fdt, Node};
 
 use super::node::{Cells, Tree, stem, uart_name, uart_path};
 use super::write::Writer;
-use super::{Arch, Chosen, FdtError, GuestPlatform, arm, riscv};
+use super::{Arch, Chosen, FdtError, GuestPlatform, Uart, arm, riscv};
 
 /// Re-emits `dtb` with memory, CPUs, PSCI, interrupt controller, timer, console and `/chosen` as
 /// `platform` and `chosen` say; PMU nodes go, as guests have none, and what is machine mode's. All other nodes stay as they
@@ -74,8 +74,9 @@ struct Survey {
 struct Ours<'a> {
     arch: &'a Arch<'a>,
     names: Vec<String>,
-    /// The path of the user's console and the address of ours.
-    console: Option<(Option<&'a str>, u64)>,
+    uarts: &'a [Uart],
+    /// The path of the user's console, which ours replaces.
+    stdout: Option<&'a str>,
 }
 
 impl Survey {
@@ -94,14 +95,12 @@ impl Survey {
         if let Some(address) = platform.arch.irqchip_address() {
             names.push(format!("interrupt-controller@{address:x}"));
         }
-        names.extend(platform.uart.as_ref().map(uart_name));
+        names.extend(platform.uarts.iter().map(uart_name));
         let ours = Ours {
             arch: &platform.arch,
             names,
-            console: platform
-                .uart
-                .as_ref()
-                .map(|uart| (stdout(fdt), uart.registers.start)),
+            uarts: platform.uarts,
+            stdout: stdout(fdt).filter(|_| !platform.uarts.is_empty()),
         };
         let mut survey = Self {
             phandles: BTreeSet::new(),
@@ -181,10 +180,9 @@ impl Ours<'_> {
         };
         let top = depth == 1;
         let memory = stem(node) == "memory" || node.string("device_type") == Some("memory");
-        let console = self.console.is_some_and(|(stdout, address)| {
-            stdout == Some(path) || (is_uart && starts_at(node, address))
-        });
-        (top && (memory || self.names.iter().any(|name| name == node.name()))) || console || is_ours
+        let in_place = |uart: &Uart| starts_at(node, uart.registers.start);
+        let uart = self.stdout == Some(path) || (is_uart && self.uarts.iter().any(in_place));
+        (top && (memory || self.names.iter().any(|name| name == node.name()))) || uart || is_ours
     }
 }
 
@@ -283,16 +281,13 @@ fn write_aliases(
     platform: &GuestPlatform<'_>,
     survey: &Survey,
 ) -> Result<(), FdtError> {
-    let ours: &[&str] = if platform.uart.is_some() {
-        &["serial0"]
-    } else {
-        &[]
-    };
+    let console = platform.uarts.first();
+    let ours: &[&str] = if console.is_some() { &["serial0"] } else { &[] };
     if user.is_none() && ours.is_empty() {
         return Ok(());
     }
     let node = tree.fdt.begin_node("aliases");
-    if let Some(uart) = &platform.uart {
+    if let Some(uart) = console {
         tree.fdt.property_string("serial0", &uart_path(uart))?;
     }
     if let Some(user) = user {
@@ -310,14 +305,15 @@ fn write_chosen(
     survey: &Survey,
 ) -> Result<(), FdtError> {
     let mut ours = Vec::from(["linux,initrd-start", "linux,initrd-end", "rng-seed"]);
-    if platform.uart.is_some() {
+    let console = platform.uarts.first();
+    if console.is_some() {
         ours.extend(["stdout-path", "linux,stdout-path"]);
     }
     if chosen.bootargs.is_some() {
         ours.push("bootargs");
     }
     let node = tree.fdt.begin_node("chosen");
-    tree.chosen(chosen, platform.uart.as_ref())?;
+    tree.chosen(chosen, console)?;
     if let Some(user) = user {
         copy_properties(tree, &user, &ours)?;
         for child in user.children() {

@@ -122,7 +122,7 @@ impl Tree<'_> {
         if let Some(plic) = plic {
             self.plic(plic, &harts)?;
         }
-        if let Some(uart) = &platform.uart {
+        for uart in platform.uarts {
             self.ns16550(uart)?;
         }
         Ok(())

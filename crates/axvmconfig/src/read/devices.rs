@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The most devices of each kind.
-pub(super) const MAX_DEVICES: usize = 64;
+pub(super) const MAX_DEVICES: usize = 128;
 
 pub(super) const fn refused<T>(name: &'static str, old: usize, code: Code) -> Choice<T> {
     Choice {

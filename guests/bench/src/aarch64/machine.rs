@@ -4,8 +4,8 @@
 /// What the bench uses.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
-    /// The PL011's registers, or those of Xen's model of it.
-    pub uart: usize,
+    /// The registers of the first PL011, or of Xen's model of it.
+    uart: Option<usize>,
     /// The distributor's registers.
     pub gicd: usize,
     /// The first redistributor's registers.
@@ -39,7 +39,7 @@ enum Kind {
 /// Reads the device tree at `blob` (Devicetree Specification, chapter 5).
 pub fn read(blob: usize) -> Machine {
     let mut machine = Machine {
-        uart: 0x0900_0000,
+        uart: None,
         gicd: 0x0800_0000,
         gicr: 0x080a_0000,
         rtc: None,
@@ -102,12 +102,17 @@ pub fn read(blob: usize) -> Machine {
 }
 
 impl Machine {
+    /// The console's registers; the board's where no tree tells.
+    pub fn uart(&self) -> usize {
+        self.uart.unwrap_or(0x0900_0000)
+    }
+
     fn note(&mut self, node: Node) {
         let (Some(kind), Some([first, second])) = (node.kind, node.reg) else {
             return;
         };
         match kind {
-            Kind::Uart => self.uart = first,
+            Kind::Uart => self.uart = self.uart.or(Some(first)),
             Kind::Gic => (self.gicd, self.gicr) = (first, second),
             Kind::Rtc => self.rtc = node.spi.map(|spi| (first, spi)),
         }

@@ -55,14 +55,14 @@ extern "C" fn bench_first_cpu(device_tree: usize, virtual_count: u64, physical_c
     TREE.store(device_tree, Ordering::Relaxed);
     let machine = machine::read(device_tree);
     // CR of a PL011; Xen's model has none, and ignores it.
-    hardware::write32(machine.uart + 0x30, 0x301);
+    hardware::write32(machine.uart() + 0x30, 0x301);
     hardware::init_gic(&machine, 0);
     hardware::unmask();
-    let mut report = Report::new(Uart(machine.uart));
+    let mut report = Report::new(Uart(machine.uart()));
     report.say(format_args!(
         "BENCH-START count {virtual_count} physical {physical_count} frequency {} uart {:#x} gicd {:#x}",
         read_sysreg!("cntfrq_el0"),
-        machine.uart,
+        machine.uart(),
         machine.gicd
     ));
     crate::run(&mut report, machine.args, |report| {
@@ -74,7 +74,7 @@ extern "C" fn bench_first_cpu(device_tree: usize, virtual_count: u64, physical_c
 // SAFETY: no other symbol of a guest has this name.
 #[unsafe(no_mangle)]
 extern "C" fn bench_broken(vector: u64) -> ! {
-    let mut report = Report::new(Uart(machine::read(0).uart));
+    let mut report = Report::new(Uart(machine::read(0).uart()));
     report.say(format_args!(
         "BENCH-BROKEN vector {vector} ESR {:#x} FAR {:#x} ELR {:#x}",
         read_sysreg!("esr_el1"),
@@ -86,7 +86,7 @@ extern "C" fn bench_broken(vector: u64) -> ! {
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let mut report = Report::new(Uart(machine::read(0).uart));
+    let mut report = Report::new(Uart(machine::read(0).uart()));
     report.say(format_args!("BENCH-BROKEN {info}"));
     hardware::system_off()
 }

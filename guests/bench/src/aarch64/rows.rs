@@ -92,9 +92,8 @@ fn registers(report: &mut Report) {
 }
 
 fn devices(report: &mut Report, machine: &Machine) {
-    let &Machine {
-        gicd, gicr, uart, ..
-    } = machine;
+    let &Machine { gicd, gicr, .. } = machine;
+    let uart = machine.uart();
     cost!(report, "gicd_iidr_read", read32(gicd + 8));
     cost!(report, "gicd_typer_read", read32(gicd + 4));
     cost!(report, "gicd_isenabler_read", read32(gicd + 0x104));
