@@ -26,6 +26,8 @@ pub enum ImageError {
     Empty,
     /// What the gzip stream holds is not an `Image`. Only the first bytes were looked at.
     CompressedNotImage,
+    /// An EFI zboot image that is not compressed by gzip.
+    CompressedOtherwise,
     /// A Linux Image of another architecture.
     OtherArchitecture,
     /// The ELF file is linked for another address than the configuration gives.

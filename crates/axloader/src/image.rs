@@ -1,6 +1,6 @@
 //! What kind of kernel a file is, found by its content.
 
-use crate::{AARCH64, BootProtocol, RISCV64};
+use crate::{AARCH64, BootProtocol, GzipError, ImageError, RISCV64};
 
 /// The little-endian value of `N` bytes at `offset`; `None` past the end.
 pub(crate) fn bytes_at<const N: usize>(data: &[u8], offset: usize) -> Option<[u8; N]> {
@@ -49,6 +49,8 @@ pub(crate) enum Kind {
     Image(ImageHeader),
     Elf,
     Gzip,
+    /// A program for UEFI that unpacks the `Image` it holds: [`zboot_payload`].
+    Zboot,
     /// A Linux Image, but not one of this architecture.
     Foreign,
     Raw,
@@ -64,6 +66,8 @@ impl Kind {
             Self::Elf
         } else if data.starts_with(&[0x1f, 0x8b]) {
             Self::Gzip
+        } else if data.starts_with(b"MZ\0\0zimg") {
+            Self::Zboot
         } else if [AARCH64, RISCV64]
             .iter()
             .any(|other| ImageHeader::parse(other, data).is_some())
@@ -73,4 +77,15 @@ impl Kind {
             Self::Raw
         }
     }
+}
+
+/// The gzip file in an EFI zboot image (Linux, drivers/firmware/efi/libstub/zboot-header.S): its
+/// offset is at 8, its length at 12, and at 24 the name of the way it is compressed.
+pub(crate) fn zboot_payload(data: &[u8]) -> Result<&[u8], ImageError> {
+    let word = |offset| bytes_at(data, offset).map(|bytes| u32::from_le_bytes(bytes) as usize);
+    if bytes_at(data, 24) != Some(*b"gzip\0") {
+        return Err(ImageError::CompressedOtherwise);
+    }
+    let payload = || data.get(word(8)?..)?.get(..word(12)?);
+    payload().ok_or(ImageError::Gzip(GzipError::Truncated))
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use crate::elf::{self, ElfImage};
 use crate::gzip::GzipFile;
-use crate::image::{HEADER_LEN, ImageHeader, Kind};
+use crate::image::{HEADER_LEN, ImageHeader, Kind, zboot_payload};
 use crate::{BootProtocol, ImageError, PlanError, What};
 
 mod space;
@@ -32,7 +32,7 @@ pub struct Inputs<'a> {
     /// The guest's RAM, by guest physical address. The first region's start is what the guest
     /// takes for the start of its RAM.
     pub ram: &'a [Range<u64>],
-    /// The kernel file: `Image`, gzip of an `Image`, ELF, or a raw program.
+    /// The kernel file: `Image`, gzip of an `Image`, EFI zboot image with one, ELF, or a raw program.
     pub kernel: &'a [u8],
     /// Where the kernel's first byte goes. A raw program needs it.
     pub kernel_addr: Option<u64>,
@@ -223,12 +223,8 @@ impl<'a> LoadPlan<'a> {
         let bytes = Source::Bytes(inputs.kernel);
         match Kind::of(inputs.protocol, inputs.kernel) {
             Kind::Image(header) => self.place_image(inputs, header, bytes),
-            Kind::Gzip => {
-                let file = GzipFile::parse(inputs.kernel)?;
-                let header = ImageHeader::parse(inputs.protocol, &file.head(HEADER_LEN)?)
-                    .ok_or(ImageError::CompressedNotImage)?;
-                self.place_image(inputs, header, Source::Gzip(Unpacked(file)))
-            }
+            Kind::Gzip => self.place_gzip(inputs, inputs.kernel),
+            Kind::Zboot => self.place_gzip(inputs, zboot_payload(inputs.kernel)?),
             Kind::Elf => {
                 let image = elf::parse(inputs.kernel, inputs.protocol.elf_machine)?;
                 self.place_elf(inputs, &image)
@@ -249,6 +245,13 @@ impl<'a> LoadPlan<'a> {
                 self.set_entry(inputs, gpa)
             }
         }
+    }
+
+    fn place_gzip(&mut self, inputs: &Inputs<'a>, packed: &'a [u8]) -> Result<(), PlanError> {
+        let file = GzipFile::parse(packed)?;
+        let header = ImageHeader::parse(inputs.protocol, &file.head(HEADER_LEN)?)
+            .ok_or(ImageError::CompressedNotImage)?;
+        self.place_image(inputs, header, Source::Gzip(Unpacked(file)))
     }
 
     /// A Linux `Image`: at an aligned address plus its text_offset (booting.rst, "Call the kernel

@@ -177,6 +177,53 @@ fn gzip_of_something_else_is_refused() {
     );
 }
 
+/// An EFI zboot image with `payload` in it.
+fn zboot(compression: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut file = vec![0; 0x400];
+    file[..8].copy_from_slice(b"MZ\0\0zimg");
+    file[8..12].copy_from_slice(&0x400u32.to_le_bytes());
+    file[12..16].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+    file[24..24 + compression.len()].copy_from_slice(compression);
+    // LINUX_PE_MAGIC, where an Image has its own.
+    file[56..60].copy_from_slice(&0x8182_23cd_u32.to_le_bytes());
+    file.extend_from_slice(payload);
+    file.resize(file.len() + 0x200, 0xee);
+    file
+}
+
+#[test]
+fn the_image_in_a_zboot_image_is_unpacked() {
+    let kernel = image(0, 2 * MIB, MIB as usize);
+    let file = zboot(b"gzip\0", &gzip(&kernel));
+    let plan = LoadPlan::new(&inputs(&file, &RAM)).unwrap();
+    let mut memory = Memory::new(&RAM);
+    Loader::new(&plan).run(&mut memory).unwrap();
+    assert_eq!(memory.read(0x4000_0000, kernel.len()), kernel);
+
+    let refused = |file: &[u8]| error(&inputs(file, &RAM));
+    for name in [&b"zstd22\0"[..], b"gzip2\0", b""] {
+        assert_eq!(
+            refused(&zboot(name, &gzip(&kernel))),
+            PlanError::Image(ImageError::CompressedOtherwise)
+        );
+    }
+    let truncated = PlanError::Image(ImageError::Gzip(GzipError::Truncated));
+    assert_eq!(
+        refused(&file[..20]),
+        PlanError::Image(ImageError::CompressedOtherwise)
+    );
+    assert_eq!(refused(&file[..file.len() / 2]), truncated);
+    for at in [8, 12] {
+        let mut wild = file.clone();
+        wild[at..at + 4].fill(0xff);
+        assert_eq!(refused(&wild), truncated);
+    }
+    assert!(matches!(
+        refused(&zboot(b"gzip\0", &gzip(&[0; 1000]))),
+        PlanError::Image(ImageError::CompressedNotImage)
+    ));
+}
+
 fn two_segments(kind: u16, base: u64) -> Vec<u8> {
     let text = Load {
         vaddr: 0xffff_0000_0000_0000,

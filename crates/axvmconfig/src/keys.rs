@@ -70,7 +70,7 @@ keys! {
     /// `[kernel]`.
     KERNEL {
         "entry_point" Known, "address: where vCPU 0 starts; default: what the image says, or its first byte";
-        "kernel_path" Known, "string: the kernel's file, relative to this file (an arm64 or riscv64 `Image`, also gzipped, an ELF file, or a raw image)";
+        "kernel_path" Known, "string: the kernel's file, relative to this file (an arm64 or riscv64 `Image`, also gzipped or as an EFI zboot image with gzip, an ELF file, or a raw image)";
         "kernel_load_addr" Known, "address: where the kernel goes; default: where its format wants it";
         "bios_path" Known, "string: a raw image that starts the kernel";
         "bios_load_addr" Known, "address: where the BIOS goes";

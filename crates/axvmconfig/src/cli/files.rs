@@ -95,9 +95,16 @@ fn kernel_size(data: &[u8]) -> Option<usize> {
         // Its segments say: the loader reads them.
         return None;
     }
-    if data.starts_with(b"\x1f\x8b") {
+    // Linux, drivers/firmware/efi/libstub/zboot-header.S: offset and length of the gzip file.
+    let packed = if data.starts_with(b"MZ\0\0zimg") {
+        let (start, length) = (le(8)? & 0xffff_ffff, le(8)? >> 32);
+        Some(data.get(start..)?.get(..length)?)
+    } else {
+        data.starts_with(b"\x1f\x8b").then_some(data)
+    };
+    if let Some(packed) = packed {
         // RFC 1952, 2.3.1: the last four bytes are the size of the content, modulo 2^32.
-        let last = data.last_chunk::<4>()?;
+        let last = packed.last_chunk::<4>()?;
         return usize::try_from(u32::from_le_bytes(*last)).ok();
     }
     // Linux, Documentation/arch/arm64/booting.rst and riscv/boot-image-header.rst: a mark at 56,
@@ -106,4 +113,41 @@ fn kernel_size(data: &[u8]) -> Option<usize> {
         return le(16).filter(|size| *size > 0).or(Some(data.len()));
     }
     Some(data.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kernel_size;
+
+    fn file(head: &[u8], size_at_16: u64, mark: &[u8; 4]) -> Vec<u8> {
+        let mut file = vec![0; 0x1000];
+        file[..head.len()].copy_from_slice(head);
+        file[16..24].copy_from_slice(&size_at_16.to_le_bytes());
+        file[56..60].copy_from_slice(mark);
+        file
+    }
+
+    #[test]
+    fn kernels_tell_their_size() {
+        assert_eq!(
+            kernel_size(&file(b"MZ", 0x20_0000, b"ARM\x64")),
+            Some(0x20_0000)
+        );
+        assert_eq!(
+            kernel_size(&file(b"MZ", 0x30_0000, b"RSC\x05")),
+            Some(0x30_0000)
+        );
+        assert_eq!(kernel_size(&file(b"", 0x30_0000, b"none")), Some(0x1000));
+        assert_eq!(kernel_size(&file(b"\x7fELF", 0, b"none")), None);
+        let mut packed = file(b"\x1f\x8b", 0, b"none");
+        packed[0xffc..].copy_from_slice(&[0, 0, 0x40, 0]);
+        assert_eq!(kernel_size(&packed), Some(0x40_0000));
+        // At 0x100, 0x80 bytes.
+        let head = b"MZ\0\0zimg\x00\x01\0\0\x80\0\0\0";
+        let mut zboot = file(head, 0, &[0xcd, 0x23, 0x82, 0x81]);
+        zboot[0x17c..0x180].copy_from_slice(&[0, 0, 0x50, 0]);
+        assert_eq!(kernel_size(&zboot), Some(0x50_0000));
+        zboot[12..16].fill(0xff);
+        assert_eq!(kernel_size(&zboot), None);
+    }
 }
