@@ -83,12 +83,13 @@ pub fn run(bundle: &'static [u8], stay: bool) {
     }
     let held: Vec<_> = configs.iter().map(|(_, config)| hold(config)).collect();
     for ((toml, config), held) in configs.into_iter().zip(held) {
-        for (base, size) in held {
-            memory::give_back(base, size);
-        }
         if let Err(error) = create(&bundle, toml, config) {
             log::error!("{toml}: {error}");
             status = status.max(STATUS_NOT_STARTED);
+        }
+        // What one that was refused did not come to take.
+        for (base, size) in held {
+            memory::release(base, size);
         }
         // One that ended while the next was loaded.
         status = status.max(serve_ended(&bundle).0);
@@ -228,7 +229,7 @@ fn hold(config: &AxVMCrateConfig) -> Vec<(HostPhysAddr, usize)> {
     let identical = regions.filter(|r| r.map_type == VmMemMappingType::MapIdentical);
     let ranges = identical.map(|r| (HostPhysAddr::from_usize(r.gpa), r.size));
     ranges
-        .filter(|(base, size)| memory::take_at(*base, *size))
+        .filter(|(base, size)| memory::set_aside(*base, *size))
         .collect()
 }
 

@@ -1,5 +1,6 @@
 //! Physical memory: who owns which frame, the heap, and what address spaces need.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use axaddrspace::{GuestPhysRange, HostPhysAddr, HostVirtAddr, PagingHandler};
@@ -115,8 +116,39 @@ impl fmt::Display for Usage {
     }
 }
 
-/// Takes exactly these bytes of RAM for a guest; `false` if they are not free RAM.
+/// Ranges of RAM that VMs to come want.
+static SET_ASIDE: Mutex<Vec<(HostPhysAddr, usize)>> = Mutex::new(Vec::new());
+
+/// Keeps exactly these bytes of RAM for the guest that will take them; `false` if they are not
+/// free RAM.
+pub fn set_aside(base: HostPhysAddr, size: usize) -> bool {
+    let taken = take_free(base, size);
+    if taken {
+        SET_ASIDE.lock().push((base, size));
+    }
+    taken
+}
+
+fn was_set_aside(range: (HostPhysAddr, usize)) -> bool {
+    let mut all = SET_ASIDE.lock();
+    let at = all.iter().position(|other| *other == range);
+    at.map(|at| all.swap_remove(at)).is_some()
+}
+
+/// Frees what was set aside, if nobody has taken it.
+pub fn release(base: HostPhysAddr, size: usize) {
+    if was_set_aside((base, size)) {
+        give_back(base, size);
+    }
+}
+
+/// Takes exactly these bytes of RAM for a guest: what was set aside, or else free RAM. `false` if
+/// they are neither.
 pub fn take_at(base: HostPhysAddr, size: usize) -> bool {
+    was_set_aside((base, size)) || take_free(base, size)
+}
+
+fn take_free(base: HostPhysAddr, size: usize) -> bool {
     FRAMES
         .lock()
         .alloc_at(base, size / FRAME_SIZE, GUEST_RAM)

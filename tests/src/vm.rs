@@ -14,6 +14,8 @@ pub struct Vm {
     cmdline: Option<String>,
     cpus: usize,
     memory: String,
+    /// Where its RAM is, if it is at the same address for the VM and on the machine.
+    at: Option<u64>,
     extra: String,
 }
 
@@ -26,6 +28,7 @@ impl Vm {
             cmdline: None,
             cpus,
             memory: memory.into(),
+            at: None,
             extra: String::new(),
         }
     }
@@ -59,6 +62,12 @@ impl Vm {
         self
     }
 
+    /// Gives it RAM at this address of the machine.
+    pub fn identical(mut self, address: u64) -> Self {
+        self.at = Some(address);
+        self
+    }
+
     /// Changes the kernel's command line.
     pub fn cmdline(mut self, cmdline: &str) -> Self {
         self.cmdline = Some(cmdline.into());
@@ -74,9 +83,12 @@ impl Vm {
     /// The description, with paths relative to `build/tests/TEST/`. Linux's console is the VM's.
     fn toml(&self, id: usize, arch: &Arch) -> String {
         let guests = format!("../../guests/{}", arch.name);
+        let at = self.at.map_or(String::new(), |at| {
+            format!(", gpa = {at:#x}, map_type = \"identical\"")
+        });
         let mut toml = format!(
             "[base]\nid = {id}\nname = \"{}\"\ncpu_num = {}\n\n[kernel]\nkernel_path = \"{guests}/{}\"\n\
-             memory_regions = [{{ size = \"{}\" }}]\n",
+             memory_regions = [{{ size = \"{}\"{at} }}]\n",
             self.name, self.cpus, self.kernel, self.memory
         );
         if let Some(ramdisk) = &self.ramdisk {

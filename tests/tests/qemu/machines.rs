@@ -11,6 +11,7 @@ pub fn cases(_: &'static Arch) -> Vec<Case> {
     vec![
         case("machine::ram_512m", ram_512m),
         case("machine::ram_64g", ram_64g),
+        case("machine::ram_at_an_address", ram_at_an_address),
         case("machine::cpus_8", cpus_8),
         case("machine::no_bundle", no_bundle),
         case("machine::two_vms", two_vms),
@@ -32,6 +33,23 @@ fn ram_512m(test: &Test) -> Result<(), Failure> {
     let linux = Vm::linux(2).memory("256MiB");
     let mut running = Machine::new(test).memory("512M").vm(linux).boot()?;
     running.shell()?;
+    running.send("poweroff\n")?;
+    running.finish(0).map(drop)
+}
+
+/// A VM before it has half of the machine's RAM, and doesn't get what the second one asks for.
+fn ram_at_an_address(test: &Test) -> Result<(), Failure> {
+    let address = test.arch.ram + (1 << 30);
+    let mut running = Machine::new(test)
+        .memory("2G")
+        .vm(Vm::guest("hello", 1).memory("1GiB"))
+        .vm(Vm::linux(1).identical(address))
+        .boot()?;
+    running.shell()?;
+    let answer = running.run("grep 'System RAM' /proc/iomem | head -n 1")?;
+    if !answer.contains(&format!("{address:x}-")) {
+        return Err(running.failure(&format!("its RAM is {answer:?}")));
+    }
     running.send("poweroff\n")?;
     running.finish(0).map(drop)
 }
