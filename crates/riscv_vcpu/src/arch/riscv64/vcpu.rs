@@ -283,7 +283,10 @@ impl<H: RiscvHost> AxArchVCpu for RiscvVCpu<H> {
             tlb::forget_translations();
             tlb::forget_instructions();
         }
-        self.last_cpu = cpu as u32;
+        if self.last_cpu != cpu as u32 {
+            self.last_cpu = cpu as u32;
+            self.vm.moved_here(self.id);
+        }
         self.context.restore_translation();
         self.units.load(cpu, self.features);
         switch::forget_reservation();
