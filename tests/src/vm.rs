@@ -14,6 +14,7 @@ pub struct Vm {
     cmdline: Option<String>,
     cpus: usize,
     memory: String,
+    base: String,
     extra: String,
 }
 
@@ -26,6 +27,7 @@ impl Vm {
             cmdline: None,
             cpus,
             memory: memory.into(),
+            base: String::new(),
             extra: String::new(),
         }
     }
@@ -65,6 +67,12 @@ impl Vm {
         self
     }
 
+    /// Where each vCPU may run: a mask of CPUs.
+    pub fn on(mut self, masks: &[u64]) -> Self {
+        self.base = format!("phys_cpu_sets = {masks:?}\n");
+        self
+    }
+
     /// Appends lines to the description.
     pub fn extra(mut self, toml: &str) -> Self {
         self.extra.push_str(toml);
@@ -75,9 +83,9 @@ impl Vm {
     fn toml(&self, id: usize, arch: &Arch) -> String {
         let guests = format!("../../guests/{}", arch.name);
         let mut toml = format!(
-            "[base]\nid = {id}\nname = \"{}\"\ncpu_num = {}\n\n[kernel]\nkernel_path = \"{guests}/{}\"\n\
+            "[base]\nid = {id}\nname = \"{}\"\ncpu_num = {}\n{}\n[kernel]\nkernel_path = \"{guests}/{}\"\n\
              memory_regions = [{{ size = \"{}\" }}]\n",
-            self.name, self.cpus, self.kernel, self.memory
+            self.name, self.cpus, self.base, self.kernel, self.memory
         );
         if let Some(ramdisk) = &self.ramdisk {
             toml += &format!("ramdisk_path = \"{guests}/{ramdisk}\"\n");
