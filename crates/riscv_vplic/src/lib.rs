@@ -113,8 +113,9 @@ pub struct Vplic<N: Notify> {
     /// For each context the level of its external-interrupt line. Changed under the lock, read
     /// without.
     external: Box<[AtomicBool]>,
-    /// Immutable: a bit for each passthrough source.
+    /// Immutable: a bit for each passthrough source, and for each word that has any.
     passthrough: Words,
+    passthrough_words: u32,
     /// Held while targets of passthrough sources change and are told of.
     routing: Mutex<()>,
     notify: N,
@@ -131,11 +132,13 @@ impl<N: Notify> Vplic<N> {
         }
         let state = State::new(config.contexts, config.sources);
         let mut passthrough = [0; WORDS];
+        let mut passthrough_words = 0u32;
         for &source in config.passthrough {
             let (word, bit) = state
                 .place(source)
                 .ok_or(ConfigError::Passthrough(source))?;
             passthrough[word] |= bit;
+            passthrough_words |= 1 << word;
         }
         Ok(Self {
             state: Mutex::new(state),
@@ -143,6 +146,7 @@ impl<N: Notify> Vplic<N> {
                 .map(|_| AtomicBool::new(false))
                 .collect(),
             passthrough,
+            passthrough_words,
             routing: Mutex::new(()),
             notify,
         })
@@ -176,8 +180,9 @@ impl<N: Notify> Vplic<N> {
     #[cold]
     pub fn moved(&self, vcpu: usize) {
         let _order = self.routing.lock();
-        for (word, passthrough) in self.passthrough.into_iter().enumerate() {
-            for source in sources(word, passthrough) {
+        for word in bits(self.passthrough_words.into()) {
+            let word = word as usize;
+            for source in sources(word, self.passthrough.get(word).copied().unwrap_or(0)) {
                 if self.state.lock().target(source) == Some(vcpu) {
                     self.notify.routed(source, Some(vcpu));
                 }
