@@ -127,7 +127,10 @@ pub static AARCH64: Arch = Arch {
         ),
         ("nothing", "[\"/nothing\"]", "E0705"),
     ],
-    without: &[],
+    without: &[(
+        "selftest::harts_at_the_images_start",
+        "no PSCI is known that starts a CPU elsewhere than it is told",
+    )],
 };
 
 /// 64-bit RISC-V.

@@ -35,6 +35,8 @@ pub struct Machine {
 enum Boots {
     /// A build of the hypervisor.
     Image(Image),
+    /// One that was changed: what boots, and the file with symbols.
+    Changed(PathBuf, PathBuf),
     /// A guest, by the name of its file.
     Guest(String),
 }
@@ -69,6 +71,12 @@ impl Machine {
     /// Another build of the hypervisor.
     pub fn image(mut self, image: Image) -> Self {
         self.boots = Boots::Image(image);
+        self
+    }
+
+    /// A build of the hypervisor that the test has changed: what boots, and the file with symbols.
+    pub fn changed_image(mut self, bin: PathBuf, elf: PathBuf) -> Self {
+        self.boots = Boots::Changed(bin, elf);
         self
     }
 
@@ -175,6 +183,7 @@ impl Machine {
             Boots::Image(image) => image
                 .build(self.test.arch)
                 .map(|(bin, elf)| (bin, Some(elf))),
+            Boots::Changed(bin, elf) => Ok((bin.clone(), Some(elf.clone()))),
             Boots::Guest(name) => Ok((artifacts::guests(self.test.arch)?.join(name), None)),
         }
     }
