@@ -135,15 +135,15 @@ pub struct RiscvVm<H: RiscvHost> {
 }
 
 impl<H: RiscvHost> RiscvVm<H> {
-    /// Remembers that `vcpu`, which ran on `last_cpu` last, runs on this CPU now. `true` if this
-    /// CPU's TLB and instruction cache may hold what is stale for it.
+    /// Remembers that `vcpu`, which ran on `last_cpu` last, runs on this CPU, `cpu`, now. `true` if
+    /// its TLB and instruction cache may hold what is stale for it.
     ///
     /// All vCPUs of a VM share a VMID, and SFENCE.VMA and FENCE.I of a guest act on the hart it is
     /// on. So there is something stale if another vCPU of the VM ran here after it (what that one
     /// left is of the same VMID, and may be its own use of an ASID), and also if it ran elsewhere
     /// since: what it fenced there is still here.
-    pub(crate) fn entered_here(&self, vcpu: usize, last_cpu: u32) -> bool {
-        let cpu = H::cpu();
+    #[inline]
+    pub(crate) fn entered_here(&self, vcpu: usize, last_cpu: u32, cpu: usize) -> bool {
         let Some(last) = self.last_on.get(cpu) else {
             return true;
         };
@@ -153,13 +153,13 @@ impl<H: RiscvHost> RiscvVm<H> {
         before != vcpu || last_cpu != cpu as u32
     }
 
-    /// `vcpu` comes to this CPU from another one, or from nowhere: the physical lines that target it
-    /// follow it.
+    /// `vcpu` comes to this CPU, `cpu`, from another one or from nowhere: the physical lines that
+    /// target it follow it.
     #[cold]
-    pub(crate) fn moved_here(&self, vcpu: usize) {
-        if let Some(cpu) = self.reach.cpus.get(vcpu) {
+    pub(crate) fn moved_here(&self, vcpu: usize, cpu: usize) {
+        if let Some(place) = self.reach.cpus.get(vcpu) {
             // Before the model's lock is taken: who routes a line to it after that sees it.
-            cpu.store(H::cpu() as u32, Ordering::Relaxed);
+            place.store(cpu as u32, Ordering::Relaxed);
         }
         if let Some(vplic) = self.vplic.as_ref().filter(|_| !self.passthrough.is_empty()) {
             vplic.moved(vcpu);

@@ -180,9 +180,8 @@ impl<N: Notify> Vplic<N> {
     #[cold]
     pub fn moved(&self, vcpu: usize) {
         let _order = self.routing.lock();
-        for word in bits(self.passthrough_words.into()) {
-            let word = word as usize;
-            for source in sources(word, self.passthrough.get(word).copied().unwrap_or(0)) {
+        for (word, passthrough) in self.passthrough_words() {
+            for source in sources(word, passthrough) {
                 if self.state.lock().target(source) == Some(vcpu) {
                     self.notify.routed(source, Some(vcpu));
                 }
@@ -194,14 +193,24 @@ impl<N: Notify> Vplic<N> {
     /// (the devices are reset too). Physical sources that are claimed are the caller's business.
     pub fn reset(&self) {
         let _order = self.routing.lock();
-        let enabled = self.with(|state| {
-            let enabled = state.enabled_anywhere();
+        let mut enabled = [0; WORDS];
+        self.with(|state| {
+            for (word, passthrough) in self.passthrough_words() {
+                enabled[word] = state.enabled_anywhere(word) & passthrough;
+            }
             state.reset();
-            enabled
         });
-        for (word, (enabled, passthrough)) in enabled.iter().zip(self.passthrough).enumerate() {
-            self.tell_routed(word, enabled & passthrough);
+        for (word, _) in self.passthrough_words() {
+            self.tell_routed(word, enabled[word]);
         }
+    }
+
+    /// The words that have passthrough sources, and their bits.
+    fn passthrough_words(&self) -> impl Iterator<Item = (usize, u32)> {
+        bits(self.passthrough_words.into()).map(|word| {
+            let word = word as usize;
+            (word, self.passthrough[word])
+        })
     }
 
     #[inline]

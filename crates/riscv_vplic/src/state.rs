@@ -129,15 +129,10 @@ impl State {
         self.sources.get(source as usize)?.target()
     }
 
-    /// The sources that are enabled for any context.
-    pub fn enabled_anywhere(&self) -> Words {
-        let mut enabled = [0; WORDS];
-        for context in &self.contexts {
-            for (all, word) in enabled.iter_mut().zip(context.enables) {
-                *all |= word;
-            }
-        }
-        enabled
+    /// The sources of a word that are enabled for any context.
+    pub fn enabled_anywhere(&self, word: usize) -> u32 {
+        let enables = self.contexts.iter().map(|context| context.enables[word]);
+        enables.fold(0, |all, enabled| all | enabled)
     }
 
     /// Registers that change by being written only.

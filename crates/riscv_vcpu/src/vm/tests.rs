@@ -114,10 +114,7 @@ fn vm(lines: &[u32]) -> Arc<RiscvVm<Host>> {
 #[test]
 fn a_vcpu_that_was_elsewhere_or_not_alone_finds_stale_entries() {
     let vm = vm(&[]);
-    let enter = |vcpu, last, cpu| {
-        CPU.set(cpu);
-        vm.entered_here(vcpu, last)
-    };
+    let enter = |vcpu, last, cpu| vm.entered_here(vcpu, last, cpu);
     assert!(enter(0, NOBODY, 0), "its first");
     assert!(!enter(0, 0, 0), "nobody was here meanwhile");
     assert!(enter(1, NOBODY, 0), "another was here");
@@ -128,7 +125,6 @@ fn a_vcpu_that_was_elsewhere_or_not_alone_finds_stale_entries() {
     assert!(!enter(0, 0, 0));
     // A CPU that is not known.
     assert!(enter(0, 9, 9));
-    CPU.set(0);
 }
 
 #[test]
@@ -219,13 +215,12 @@ fn lines_follow_the_vcpu_they_target() {
         taken()
     };
     let comes = |vcpu, cpu| {
-        CPU.set(cpu);
-        vm.moved_here(vcpu);
-        CPU.set(0);
+        vm.moved_here(vcpu, cpu);
         taken()
     };
     // It has not run yet: the line is this CPU's until it does.
-    assert_eq!(enable(2, true), [("enable", 40), ("at", 0)]);
+    CPU.set(4);
+    assert_eq!(enable(2, true), [("enable", 40), ("at", 4)]);
     assert_eq!(comes(2, 5), [("enable", 40), ("at", 5)]);
     // Another vCPU that has it enabled is the first.
     assert_eq!(comes(1, 3), []);
@@ -242,7 +237,8 @@ fn lines_follow_the_vcpu_they_target() {
         "none is owed a completion in the next life"
     );
     // Where it was is forgotten.
-    assert_eq!(enable(2, true), [("enable", 40), ("at", 0)]);
+    assert_eq!(enable(2, true), [("enable", 40), ("at", 4)]);
+    CPU.set(0);
 }
 
 #[test]
@@ -273,10 +269,10 @@ fn the_guests_clock_begins_at_zero() {
 fn a_new_life_knows_nothing_of_the_old() {
     let vm = vm(&[]);
     vm.send_ipi(1);
-    vm.entered_here(0, NOBODY);
+    vm.entered_here(0, NOBODY, 0);
     vm.reset();
     assert_eq!(vm.take_pending(0), 0);
-    assert!(vm.entered_here(0, 0));
+    assert!(vm.entered_here(0, 0, 0));
 }
 
 #[test]

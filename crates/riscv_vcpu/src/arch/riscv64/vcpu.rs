@@ -278,14 +278,15 @@ impl<H: RiscvHost> AxArchVCpu for RiscvVCpu<H> {
         let external = self.external_pending();
         self.context
             .restore(self.features, hgatp, self.vm.clock(), external);
-        if self.vm.entered_here(self.id, self.last_cpu) {
+        if self.vm.entered_here(self.id, self.last_cpu, cpu) {
             // For the VMID in hgatp.
             tlb::forget_translations();
             tlb::forget_instructions();
-        }
-        if self.last_cpu != cpu as u32 {
-            self.last_cpu = cpu as u32;
-            self.vm.moved_here(self.id);
+            // One that was elsewhere is among those.
+            if self.last_cpu != cpu as u32 {
+                self.last_cpu = cpu as u32;
+                self.vm.moved_here(self.id, cpu);
+            }
         }
         self.context.restore_translation();
         self.units.load(cpu, self.features);
