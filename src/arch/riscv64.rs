@@ -13,14 +13,14 @@ use axhal::drivers::mmio::Mmio;
 use axhal::drivers::plic::{Context, Lines, Plic, PlicError};
 use axhal::drivers::sbi::{FenceRange, Sbi};
 use axhal::drivers::timer::{self, BadFrequency, Scale};
-use axhal::machine::{Fdt, Mmu, Node, Region};
+use axhal::machine::{Extensions, Fdt, Mmu, Node, Region};
 use axhal::paging::{self, PagingError};
 use axhal::{cpu, cpu::MAX_CPUS, remote};
 use axloader::fdt::{self, Arch, IsaExtensions, MmuType, RiscvCpu};
 use axvm::AxVMConfig;
 use axvmconfig::EmulatedDeviceType;
 use memory_addr::PhysAddr;
-use riscv_vcpu::{CpuError, GuestIsa, RiscvHost, RiscvVCpu};
+use riscv_vcpu::{CpuError, Described, GuestIsa, RiscvHost, RiscvVCpu};
 use spin::Once;
 
 use crate::task::SCHEDULER;
@@ -151,7 +151,12 @@ pub fn init_cpu() -> Result<(), ArchError> {
     timer().clear_deadline();
     try_firmware(index)?;
     intc::init_cpu();
-    riscv_vcpu::init_cpu::<Host>()?;
+    let extensions = riscv.harts.get(index).map(|hart| hart.extensions);
+    let extensions = extensions.unwrap_or(Extensions::empty());
+    riscv_vcpu::init_cpu::<Host>(Described {
+        sstc: extensions.contains(Extensions::SSTC),
+        svpbmt: extensions.contains(Extensions::SVPBMT),
+    })?;
     Ok(())
 }
 
