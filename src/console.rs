@@ -443,6 +443,7 @@ fn take_input() {
             Received::Nothing => {
                 // All is taken and the line has fallen: it may interrupt again.
                 INTERRUPTED.store(false, Ordering::Relaxed);
+                drop(switch);
                 arch::complete(LINE.load(Ordering::Relaxed));
                 return;
             }

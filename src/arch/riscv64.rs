@@ -3,25 +3,25 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use axaddrspace::GuestPhysRange;
 use axhal::boot::{self, BootInfo};
 use axhal::drivers::Ecall;
 use axhal::drivers::intc::{self, Pending};
 use axhal::drivers::mmio::Mmio;
-use axhal::drivers::plic::{Context, Plic, PlicError};
+use axhal::drivers::plic::{Context, Lines, Plic, PlicError};
 use axhal::drivers::sbi::{FenceRange, Sbi};
 use axhal::drivers::timer::{self, BadFrequency, Scale};
-use axhal::machine::{Fdt, Mmu, Node, Region};
+use axhal::machine::{Extensions, Fdt, Mmu, Node, Region};
 use axhal::paging::{self, PagingError};
 use axhal::{cpu, cpu::MAX_CPUS, remote};
 use axloader::fdt::{self, Arch, IsaExtensions, MmuType, RiscvCpu};
 use axvm::AxVMConfig;
 use axvmconfig::EmulatedDeviceType;
 use memory_addr::PhysAddr;
-use riscv_vcpu::{CpuError, GuestIsa, RiscvHost, RiscvVCpu};
-use spin::{Mutex, Once};
+use riscv_vcpu::{CpuError, Described, GuestIsa, RiscvHost, RiscvVCpu};
+use spin::Once;
 
 use crate::task::SCHEDULER;
 
@@ -39,10 +39,6 @@ pub const UART_CLOCK_HZ: u32 = 3_686_400;
 
 /// No deadline.
 const NEVER: u64 = u64::MAX;
-/// No CPU takes a line's interrupt.
-const NOWHERE: usize = usize::MAX;
-/// Lines are sources of the PLIC, from 1 to 1023.
-const LINES: usize = 1024;
 
 struct Interrupts {
     plic: Plic,
@@ -52,25 +48,10 @@ struct Interrupts {
 
 static INTERRUPTS: Once<Interrupts> = Once::new();
 
-/// Each CPU's context of the PLIC. Its lock is held from a claim to the completion, and while one
-/// of the context's sources is switched off: a completion of a source that is off would be
-/// ignored, and the source would never fire again.
-static CONTEXTS: [Once<Mutex<Context>>; MAX_CPUS] = [const { Once::new() }; MAX_CPUS];
-
-/// A line's way to a CPU.
-struct Route {
-    /// The CPU that takes its interrupt. Changed by its VM's calls, which come one at a time.
-    cpu: AtomicUsize,
-    /// It may interrupt when what has fired is served.
-    enabled: AtomicBool,
-}
-
-static ROUTES: [Route; LINES] = [const {
-    Route {
-        cpu: AtomicUsize::new(NOWHERE),
-        enabled: AtomicBool::new(false),
-    }
-}; LINES];
+/// What is known of the PLIC's sources.
+static LINES: Lines = Lines::new();
+/// Each CPU's context of the PLIC.
+static CONTEXTS: [Once<Context>; MAX_CPUS] = [const { Once::new() }; MAX_CPUS];
 
 /// Why this machine can't be used.
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +118,7 @@ impl From<CpuError> for ArchError {
 pub fn init(info: &BootInfo) -> Result<(), ArchError> {
     let machine = &info.machine;
     let riscv = machine.riscv().ok_or(ArchError::NotRiscv)?;
-    let plic = Plic::init(map(&riscv.plic.regs)?, riscv.plic.sources)?;
+    let plic = Plic::init(map(&riscv.plic.regs)?, riscv.plic.sources, &LINES)?;
     let timer = Timer {
         hardware: timer::Timer::new(machine).map_err(ArchError::Counter)?,
     };
@@ -165,12 +146,17 @@ pub fn init_cpu() -> Result<(), ArchError> {
     let context = context.ok_or(ArchError::NoContext(index))?;
     let context = interrupts().plic.context(context)?;
     if let Some(slot) = CONTEXTS.get(index) {
-        slot.call_once(|| Mutex::new(context));
+        slot.call_once(|| context);
     }
     timer().clear_deadline();
     try_firmware(index)?;
     intc::init_cpu();
-    riscv_vcpu::init_cpu::<Host>()?;
+    let extensions = riscv.harts.get(index).map(|hart| hart.extensions);
+    let extensions = extensions.unwrap_or(Extensions::empty());
+    riscv_vcpu::init_cpu::<Host>(Described {
+        sstc: extensions.contains(Extensions::SSTC),
+        svpbmt: extensions.contains(Extensions::SVPBMT),
+    })?;
     Ok(())
 }
 
@@ -321,71 +307,36 @@ fn acknowledge_one(pending: Pending) -> Event {
     }
 }
 
-/// Claims a source, masks it, and completes it at once: so nothing is owed to the PLIC however
-/// long it takes to serve the device, and whichever CPU serves it.
+/// Claims a source. It fires no more before [`complete`].
 fn claim() -> Option<u32> {
-    let plic = &interrupts().plic;
-    let context = CONTEXTS.get(cpu::index())?.get()?.lock();
-    let source = plic.claim(&context)?;
-    plic.set_masked(source, true);
-    plic.complete(&context, source);
-    Some(source)
-}
-
-fn route(line: u32) -> Option<&'static Route> {
-    ROUTES
-        .get(line as usize)
-        .filter(|_| interrupts().plic.has(line))
+    let context = CONTEXTS.get(cpu::index())?.get()?;
+    interrupts().plic.claim(*context)
 }
 
 /// Whether this machine has a shared line of this number.
 pub fn line_exists(line: u32) -> bool {
-    route(line).is_some()
+    interrupts().plic.has(line)
 }
 
-/// A line that belongs to nobody: it fires no more. Claimed, it is masked already.
+/// A line that belongs to nobody: it fires no more, and owes the PLIC nothing.
 pub fn silence(line: u32) {
-    set_line_enabled(line, false);
+    let plic = &interrupts().plic;
+    plic.set_masked(line, true);
+    plic.complete(line);
 }
 
 /// The device behind a line has been served.
 pub fn complete(line: u32) {
-    let enabled = |route: &&Route| route.enabled.load(Ordering::Acquire);
-    if route(line).filter(enabled).is_some() {
-        interrupts().plic.set_masked(line, false);
-    }
+    interrupts().plic.complete(line);
 }
 
-/// Lets a shared line of the hypervisor's own interrupt CPU `cpu`.
+/// Lets a shared line interrupt CPU `cpu`, and no other.
 pub fn enable_line(line: u32, cpu: usize) -> Result<(), ArchError> {
-    set_route(line, cpu)?;
-    set_line_enabled(line, true);
-    Ok(())
-}
-
-/// Lets a line interrupt CPU `cpu`, and no other, when it isn't masked.
-fn set_route(line: u32, cpu: usize) -> Result<(), ArchError> {
+    let context = CONTEXTS.get(cpu).and_then(Once::get);
     let plic = &interrupts().plic;
-    let route = route(line).ok_or(PlicError::NoSource { source: line })?;
-    let context = |cpu: usize| CONTEXTS.get(cpu).and_then(Once::get);
-    let before = route.cpu.swap(cpu, Ordering::AcqRel);
-    if before == cpu {
-        return Ok(());
-    }
-    if let Some(old) = context(before) {
-        plic.set_enabled(&old.lock(), line, false)?;
-    }
-    let new = context(cpu).ok_or(ArchError::NoCpu(cpu))?;
-    // A copy: the lock is for switching off.
-    let new = *new.lock();
-    plic.set_enabled(&new, line, true)?;
+    plic.route(line, *context.ok_or(ArchError::NoCpu(cpu))?)?;
+    plic.set_masked(line, false);
     Ok(())
-}
-
-fn set_line_enabled(line: u32, enabled: bool) {
-    let Some(route) = route(line) else { return };
-    route.enabled.store(enabled, Ordering::Release);
-    interrupts().plic.set_masked(line, !enabled);
 }
 
 /// The architecture's part of what a guest's device tree says.
@@ -517,12 +468,18 @@ impl RiscvHost for Host {
         timer().set(&GUEST_DEADLINE, deadline);
     }
 
-    fn set_line_enabled(line: u32, enabled: bool) {
-        // To the CPU of the vCPU that enables it.
-        if enabled && let Err(error) = set_route(line, cpu::index()) {
+    fn enable_line(line: u32, cpu: usize) {
+        if let Err(error) = enable_line(line, cpu) {
             log::error!("interrupt {line}: {error}");
         }
-        set_line_enabled(line, enabled);
+    }
+
+    fn disable_line(line: u32) {
+        interrupts().plic.set_masked(line, true);
+    }
+
+    fn reset_line(line: u32) {
+        silence(line);
     }
 
     fn complete_line(line: u32) {

@@ -62,6 +62,9 @@ pub struct Rtc {
     pub found: &'static str,
     /// What Linux calls it.
     pub linux: &'static str,
+    /// For each of two CPUs a word of the interrupt controller's, a mask for it, and what it is if the
+    /// CPU gets its interrupts.
+    pub routes: [(u64, u32, u32); 2],
     /// Its row in `/proc/interrupts`, if a shell can set its alarm.
     pub alarm: Option<&'static str>,
 }
@@ -100,6 +103,8 @@ pub static AARCH64: Arch = Arch {
         by_address: "[\"clock\", 0x9010000, 0x9010000, 0x1000, 2]",
         found: "rtc: part 0x31",
         linux: "rtc-pl031",
+        // GICD_IROUTER34: Aff0.
+        routes: [(0x800_6110, 0xff, 0), (0x800_6110, 0xff, 1)],
         alarm: Some("rtc-pl031"),
     },
     refused: &[
@@ -122,7 +127,10 @@ pub static AARCH64: Arch = Arch {
         ),
         ("nothing", "[\"/nothing\"]", "E0705"),
     ],
-    without: &[],
+    without: &[(
+        "selftest::harts_at_the_images_start",
+        "no PSCI is known that starts a CPU elsewhere than it is told",
+    )],
 };
 
 /// 64-bit RISC-V.
@@ -158,6 +166,11 @@ pub static RISCV64: Arch = Arch {
         by_address: "[\"clock\", 0x101000, 0x101000, 0x1000, 11]",
         found: "rtc: a goldfish",
         linux: "goldfish_rtc",
+        // Source 11's enable bits in the contexts of supervisor mode.
+        routes: [
+            (0xc00_2080, 1 << 11, 1 << 11),
+            (0xc00_2180, 1 << 11, 1 << 11),
+        ],
         // Linux takes it for one that wakes nobody, so that /sys has no alarm of it.
         alarm: None,
     },

@@ -4,7 +4,8 @@ use crate::artifacts::{self, Image};
 use crate::vm::{self, Vm};
 use crate::{Failure, Test, log, symbols};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -34,6 +35,8 @@ pub struct Machine {
 enum Boots {
     /// A build of the hypervisor.
     Image(Image),
+    /// One that was changed: what boots, and the file with symbols.
+    Changed(PathBuf, PathBuf),
     /// A guest, by the name of its file.
     Guest(String),
 }
@@ -71,6 +74,12 @@ impl Machine {
         self
     }
 
+    /// A build of the hypervisor that the test has changed: what boots, and the file with symbols.
+    pub fn changed_image(mut self, bin: PathBuf, elf: PathBuf) -> Self {
+        self.boots = Boots::Changed(bin, elf);
+        self
+    }
+
     /// The board, as QEMU's `-M` takes it.
     pub fn board(mut self, board: &str) -> Self {
         self.board = board.into();
@@ -105,6 +114,15 @@ impl Machine {
     pub fn args(mut self, args: &[&str]) -> Self {
         self.args.extend(args.iter().map(|a| (*a).to_string()));
         self
+    }
+
+    /// Lets the test look into the machine, by a [`Monitor`].
+    pub fn transparent(self) -> Self {
+        let path = monitor_of(&self.test);
+        // Of a machine that was killed.
+        let _ = std::fs::remove_file(&path);
+        let listen = format!("unix:{},server=on,wait=off", path.display());
+        self.args(&["-qmp", &listen])
     }
 
     /// Adds a VM to the bundle.
@@ -165,6 +183,7 @@ impl Machine {
             Boots::Image(image) => image
                 .build(self.test.arch)
                 .map(|(bin, elf)| (bin, Some(elf))),
+            Boots::Changed(bin, elf) => Ok((bin.clone(), Some(elf.clone()))),
             Boots::Guest(name) => Ok((artifacts::guests(self.test.arch)?.join(name), None)),
         }
     }
@@ -197,6 +216,61 @@ impl Machine {
             ])
             .args(&self.args);
         command
+    }
+}
+
+/// Where QEMU's monitor is.
+fn monitor_of(test: &Test) -> PathBuf {
+    let name = format!("axhv-{}-{}", std::process::id(), test.name);
+    std::env::temp_dir().join(name.replace("::", "-"))
+}
+
+/// A machine whose memory and registers can be read while it runs.
+pub struct Monitor(BufReader<UnixStream>);
+
+impl Monitor {
+    /// Of the machine that `test` has started, which is [`transparent`](Machine::transparent).
+    pub fn of(test: &Test) -> Result<Self, Failure> {
+        let path = monitor_of(test);
+        let open = || {
+            let stream = UnixStream::connect(&path)?;
+            stream.set_read_timeout(Some(STEP))?;
+            // Nobody else needs the name.
+            std::fs::remove_file(&path)?;
+            Ok(Self(BufReader::new(stream)))
+        };
+        let mut this = open().map_err(|e: std::io::Error| format!("{}: {e}", path.display()))?;
+        this.ask(r#"{"execute":"qmp_capabilities"}"#)?;
+        Ok(this)
+    }
+
+    /// QEMU's answer to a command of its machine protocol.
+    fn ask(&mut self, command: &str) -> Result<String, Failure> {
+        let said = |e: std::io::Error| format!("{command}: {e}");
+        writeln!(self.0.get_mut(), "{command}").map_err(said)?;
+        loop {
+            let mut line = String::new();
+            if self.0.read_line(&mut line).map_err(said)? == 0 {
+                return Err(format!("{command}: the machine is gone"));
+            }
+            // There are greetings and events besides.
+            if line.starts_with(r#"{"return""#) {
+                return Ok(line);
+            }
+            if line.starts_with(r#"{"error""#) {
+                return Err(format!("{command}: {line}"));
+            }
+        }
+    }
+
+    /// A word of its physical memory.
+    pub fn word(&mut self, address: u64) -> Result<u32, Failure> {
+        let answer = self.ask(&format!(
+            r#"{{"execute":"human-monitor-command","arguments":{{"command-line":"xp /1wx {address:#x}"}}}}"#
+        ))?;
+        let digits = answer.split(": 0x").nth(1).and_then(|rest| rest.get(..8));
+        let word = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        word.ok_or_else(|| format!("{address:#x}: {answer}"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{Failure, artifacts};
 use std::fmt::Write;
+use std::ops::Range;
 use std::path::Path;
 
 /// The address in a line `#N 0xADDRESS` of a backtrace, whatever is around it.
@@ -61,6 +62,16 @@ pub fn symbolize(elf: &Path, log: &str) -> Result<String, Failure> {
         }
     }
     Ok(text)
+}
+
+/// The first address of `range`, in steps of 4, that belongs to the symbol `name` of `elf`.
+pub fn find(elf: &Path, range: Range<u64>, name: &str) -> Result<u64, Failure> {
+    let broken = |e: &dyn std::fmt::Display| format!("{}: {e}", elf.display());
+    let loader = addr2line::Loader::new(elf).map_err(|e| broken(&e))?;
+    let mut addresses = range.step_by(4);
+    addresses
+        .find(|&address| loader.find_symbol(address) == Some(name))
+        .ok_or_else(|| broken(&format_args!("no {name}")))
 }
 
 /// The functions that `address` is in, the innermost one first.

@@ -16,6 +16,7 @@ pub struct Vm {
     memory: String,
     /// Where its RAM is, if it is at the same address for the VM and on the machine.
     at: Option<u64>,
+    base: String,
     extra: String,
 }
 
@@ -29,6 +30,7 @@ impl Vm {
             cpus,
             memory: memory.into(),
             at: None,
+            base: String::new(),
             extra: String::new(),
         }
     }
@@ -74,6 +76,12 @@ impl Vm {
         self
     }
 
+    /// Where each vCPU may run: a mask of CPUs.
+    pub fn on(mut self, masks: &[u64]) -> Self {
+        self.base = format!("phys_cpu_sets = {masks:?}\n");
+        self
+    }
+
     /// Appends lines to the description.
     pub fn extra(mut self, toml: &str) -> Self {
         self.extra.push_str(toml);
@@ -87,9 +95,9 @@ impl Vm {
             format!(", gpa = {at:#x}, map_type = \"identical\"")
         });
         let mut toml = format!(
-            "[base]\nid = {id}\nname = \"{}\"\ncpu_num = {}\n\n[kernel]\nkernel_path = \"{guests}/{}\"\n\
+            "[base]\nid = {id}\nname = \"{}\"\ncpu_num = {}\n{}\n[kernel]\nkernel_path = \"{guests}/{}\"\n\
              memory_regions = [{{ size = \"{}\"{at} }}]\n",
-            self.name, self.cpus, self.kernel, self.memory
+            self.name, self.cpus, self.base, self.kernel, self.memory
         );
         if let Some(ramdisk) = &self.ramdisk {
             toml += &format!("ramdisk_path = \"{guests}/{ramdisk}\"\n");

@@ -91,8 +91,8 @@ pub trait ArchVm: Send + Sync + Sized + 'static {
     fn attach_console(&self, _console: &Arc<dyn ConsolePort>) {}
 
     /// Physical interrupt `line` fired on this CPU, was acknowledged there, and fires no more (it is
-    /// active, or masked) until the guest ends it. Called on any CPU, whichever vCPUs run. `false`: it does not belong
-    /// to this VM.
+    /// active, or claimed) until the guest ends it. Called on any CPU, whichever vCPUs run. `false`:
+    /// it does not belong to this VM.
     fn line_fired(&self, line: u32) -> bool;
 
     /// The VM starts now: its clock begins to run.

@@ -34,10 +34,29 @@ pub struct Features {
     pub sv48x4: bool,
 }
 
+/// Which extensions the machine's description gives a CPU, of those that are not used without: the
+/// bits of henvcfg that enable them can be set on QEMU 7.2 whether they are there or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Described {
+    /// Sstc.
+    pub sstc: bool,
+    /// Svpbmt.
+    pub svpbmt: bool,
+}
+
 /// VMIDs that VMs are given have 8 bits.
 const VMID_BITS: u32 = 8;
 
 impl Features {
+    /// Of what was found on a CPU, what its description doesn't deny.
+    pub const fn as_described(self, described: Described) -> Self {
+        Self {
+            sstc: self.sstc && described.sstc,
+            svpbmt: self.svpbmt && described.svpbmt,
+            ..self
+        }
+    }
+
     /// G-stage tables: the scheme with the shortest walk.
     pub const fn stage2(&self) -> Option<Sv> {
         if self.sv39x4 {
@@ -214,6 +233,20 @@ mod tests {
             ..Features::default()
         };
         assert_eq!(sstc.henvcfg(), 1 << 63);
+    }
+
+    #[test]
+    fn what_is_not_described_is_not_used() {
+        let all = Described {
+            sstc: true,
+            svpbmt: true,
+        };
+        assert_eq!(FULL.as_described(all), FULL);
+        let none = FULL.as_described(Described::default());
+        assert_eq!((none.sstc, none.svpbmt), (false, false));
+        assert_eq!(none.henvcfg() & (henvcfg::STCE | henvcfg::PBMTE), 0);
+        let bare = Features::default();
+        assert_eq!(bare.as_described(all), bare);
     }
 
     #[test]

@@ -31,12 +31,18 @@ pub trait RiscvHost: Send + Sync + Sized + 'static {
     /// Called on machines without Sstc only, where a guest has no timer of its own.
     fn set_guest_timer(deadline: u64);
 
-    /// Lets passthrough line `line` interrupt, or not. It may have been masked after it fired: when
-    /// it is enabled it fires again if it is still asserted.
-    fn set_line_enabled(line: u32, enabled: bool);
+    /// Lets passthrough line `line` interrupt CPU `cpu`, and no other. One that has fired and is not
+    /// completed stays silent until it is.
+    fn enable_line(line: u32, cpu: usize);
 
-    /// The guest has served passthrough line `line`, which was masked when it fired: it may
-    /// interrupt again, if it is enabled.
+    /// Passthrough line `line` interrupts no more. It may have fired, and is completed later then.
+    fn disable_line(line: u32);
+
+    /// Passthrough line `line` interrupts no more, and if it has fired, that is forgotten.
+    fn reset_line(line: u32);
+
+    /// The guest has served passthrough line `line`, which has fired: it may interrupt again, if it
+    /// is enabled. One that has not fired stays as it is.
     fn complete_line(line: u32);
 
     /// FENCE.I on these CPUs; complete on return (SBI, "Remote FENCE.I").

@@ -19,7 +19,7 @@ pub mod timer;
 #[cfg_attr(not(target_arch = "riscv64"), allow(dead_code))]
 mod vm;
 
-pub use features::{CpuError, Features};
+pub use features::{CpuError, Described, Features};
 pub use host::RiscvHost;
 pub use isa::GuestIsa;
 pub use vm::{RiscvVm, sources};

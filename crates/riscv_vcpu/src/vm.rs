@@ -41,6 +41,8 @@ pub(crate) mod pending {
 pub struct Reach<H> {
     vm_id: usize,
     sync: Arc<[VCpuSync]>,
+    /// Where each vCPU is bound, or was last. Written by its own task, when it moves.
+    cpus: Arc<[AtomicU32]>,
     wake: fn(usize, usize, usize),
     host: PhantomData<fn() -> H>,
 }
@@ -50,6 +52,7 @@ impl<H> Clone for Reach<H> {
         Self {
             vm_id: self.vm_id,
             sync: self.sync.clone(),
+            cpus: self.cpus.clone(),
             wake: self.wake,
             host: PhantomData,
         }
@@ -71,6 +74,13 @@ impl<H: RiscvHost> Reach<H> {
             Kick::Wake => (self.wake)(self.vm_id, vcpu, 0),
         }
     }
+
+    /// The CPU that takes interrupts for a vCPU: its own, or while it has none this one.
+    fn cpu_of(&self, vcpu: usize) -> usize {
+        let cpu = self.cpus.get(vcpu).map(|cpu| cpu.load(Ordering::Relaxed));
+        cpu.filter(|&cpu| cpu != NOBODY)
+            .map_or_else(H::cpu, |cpu| cpu as usize)
+    }
 }
 
 impl<H: RiscvHost> Notify for Reach<H> {
@@ -83,8 +93,11 @@ impl<H: RiscvHost> Notify for Reach<H> {
         H::complete_line(source);
     }
 
-    fn enabled(&self, source: u32, enabled: bool) {
-        H::set_line_enabled(source, enabled);
+    fn routed(&self, source: u32, vcpu: Option<usize>) {
+        match vcpu {
+            Some(vcpu) => H::enable_line(source, self.cpu_of(vcpu)),
+            None => H::disable_line(source),
+        }
     }
 }
 
@@ -122,15 +135,15 @@ pub struct RiscvVm<H: RiscvHost> {
 }
 
 impl<H: RiscvHost> RiscvVm<H> {
-    /// Remembers that `vcpu`, which ran on `last_cpu` last, runs on this CPU now. `true` if this
-    /// CPU's TLB and instruction cache may hold what is stale for it.
+    /// Remembers that `vcpu`, which ran on `last_cpu` last, runs on this CPU, `cpu`, now. `true` if
+    /// its TLB and instruction cache may hold what is stale for it.
     ///
     /// All vCPUs of a VM share a VMID, and SFENCE.VMA and FENCE.I of a guest act on the hart it is
     /// on. So there is something stale if another vCPU of the VM ran here after it (what that one
     /// left is of the same VMID, and may be its own use of an ASID), and also if it ran elsewhere
     /// since: what it fenced there is still here.
-    pub(crate) fn entered_here(&self, vcpu: usize, last_cpu: u32) -> bool {
-        let cpu = H::cpu();
+    #[inline]
+    pub(crate) fn entered_here(&self, vcpu: usize, last_cpu: u32, cpu: usize) -> bool {
         let Some(last) = self.last_on.get(cpu) else {
             return true;
         };
@@ -138,6 +151,19 @@ impl<H: RiscvHost> RiscvVm<H> {
         let before = last.load(Ordering::Relaxed);
         last.store(vcpu, Ordering::Relaxed);
         before != vcpu || last_cpu != cpu as u32
+    }
+
+    /// `vcpu` comes to this CPU, `cpu`, from another one or from nowhere: the physical lines that
+    /// target it follow it.
+    #[cold]
+    pub(crate) fn moved_here(&self, vcpu: usize, cpu: usize) {
+        if let Some(place) = self.reach.cpus.get(vcpu) {
+            // Before the model's lock is taken: who routes a line to it after that sees it.
+            place.store(cpu as u32, Ordering::Relaxed);
+        }
+        if let Some(vplic) = self.vplic.as_ref().filter(|_| !self.passthrough.is_empty()) {
+            vplic.moved(vcpu);
+        }
     }
 
     /// The G-stage's root table and VMID.
@@ -277,6 +303,11 @@ impl<H: RiscvHost> ArchVm for RiscvVm<H> {
         let reach = Reach {
             vm_id: setup.vm_id,
             sync: setup.sync.clone(),
+            cpus: setup
+                .phys_ids
+                .iter()
+                .map(|_| AtomicU32::new(NOBODY))
+                .collect(),
             wake: setup.notify,
             host: PhantomData,
         };
@@ -359,17 +390,17 @@ impl<H: RiscvHost> ArchVm for RiscvVm<H> {
     }
 
     fn reset(&self) {
-        for &line in &self.passthrough {
-            H::set_line_enabled(line, false);
-        }
         if let Some(vplic) = &self.vplic {
             vplic.reset();
+        }
+        for &line in &self.passthrough {
+            H::reset_line(line);
         }
         for vcpu in 0..self.harts.len() {
             self.forget(vcpu);
         }
-        for last in &self.last_on {
-            last.store(NOBODY, Ordering::Relaxed);
+        for cpu in self.reach.cpus.iter().chain(&self.last_on) {
+            cpu.store(NOBODY, Ordering::Relaxed);
         }
     }
 }

@@ -11,9 +11,13 @@
 //! an edge that comes meanwhile is remembered, once. A request that has been let through stays
 //! pending although the line falls, as the specification says: its handler finds nothing to do.
 //!
-//! *Passthrough* sources stand for the physical ones of the same number. The hypervisor masks a
-//! physical line when it fires ([`Vplic::fired`]) and unmasks it when the guest has completed it
-//! ([`Notify::completed`]), so it can't fire twice.
+//! *Passthrough* sources stand for the physical ones of the same number. A physical source that has
+//! been claimed ([`Vplic::fired`]) is completed when the guest has completed it
+//! ([`Notify::completed`]), so it can't fire twice: its gateway is closed as long as the guest's is.
+//!
+//! A passthrough source *targets* the first vCPU it is enabled for, which may be others' too. The
+//! physical source is routed to that one ([`Notify::routed`]), also when it moves
+//! ([`Vplic::moved`]).
 //!
 //! # Registers
 //!
@@ -25,9 +29,9 @@
 //!
 //! One lock protects everything but what [`Vplic::external_pending`] reads. It is a leaf: nothing is
 //! called under it. [`Notify::external`] and [`Notify::completed`] are called with no lock held.
-//! Changes of which passthrough sources are enabled have another lock around them, taken before,
-//! so that [`Notify::enabled`] is called in the order of the changes; what it calls must not
-//! write the guest's enable registers or reset the controller.
+//! Changes of what passthrough sources target have another lock around them, taken before, so that
+//! [`Notify::routed`] is called in the order of the changes; what it calls must not write the
+//! guest's enable registers or reset the controller.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
@@ -93,15 +97,14 @@ pub trait Notify: Send + Sync {
     /// [`Vplic::external_pending`]. Called without locks held.
     fn external(&self, vcpu: usize);
 
-    /// The guest has completed passthrough source `source`: its physical line may interrupt again.
+    /// The guest has completed passthrough source `source`: the physical one is to be completed.
     /// Called without locks held.
     fn completed(&self, source: u32);
 
-    /// The guest has enabled passthrough source `source` for a first context, or disabled it for
-    /// the last. Calls come in the order of the changes. A line that is enabled may interrupt, even
-    /// if it was masked because it had fired before: that it fires again costs an interrupt, and
-    /// that it stays silent would cost the device.
-    fn enabled(&self, source: u32, enabled: bool);
+    /// Passthrough source `source` targets vCPU `vcpu` from now on, or that one has moved. `None`: it
+    /// targets none, and the physical one is not to interrupt; it may have been claimed before, and
+    /// stays so. Calls come in the order of the changes.
+    fn routed(&self, source: u32, vcpu: Option<usize>);
 }
 
 /// A VM's interrupt controller.
@@ -110,9 +113,10 @@ pub struct Vplic<N: Notify> {
     /// For each context the level of its external-interrupt line. Changed under the lock, read
     /// without.
     external: Box<[AtomicBool]>,
-    /// Immutable: a bit for each passthrough source.
+    /// Immutable: a bit for each passthrough source, and for each word that has any.
     passthrough: Words,
-    /// Held while enable bits of passthrough sources change and are told of.
+    passthrough_words: u32,
+    /// Held while targets of passthrough sources change and are told of.
     routing: Mutex<()>,
     notify: N,
 }
@@ -128,11 +132,13 @@ impl<N: Notify> Vplic<N> {
         }
         let state = State::new(config.contexts, config.sources);
         let mut passthrough = [0; WORDS];
+        let mut passthrough_words = 0u32;
         for &source in config.passthrough {
             let (word, bit) = state
                 .place(source)
                 .ok_or(ConfigError::Passthrough(source))?;
             passthrough[word] |= bit;
+            passthrough_words |= 1 << word;
         }
         Ok(Self {
             state: Mutex::new(state),
@@ -140,6 +146,7 @@ impl<N: Notify> Vplic<N> {
                 .map(|_| AtomicBool::new(false))
                 .collect(),
             passthrough,
+            passthrough_words,
             routing: Mutex::new(()),
             notify,
         })
@@ -159,9 +166,8 @@ impl<N: Notify> Vplic<N> {
             .is_some_and(|level| level.load(Ordering::Acquire))
     }
 
-    /// The physical interrupt of passthrough source `source` has fired, and is masked until
-    /// [`Notify::completed`] or [`Notify::enabled`]. `false`: it is no source of this VM, and
-    /// nothing was done.
+    /// The physical interrupt of passthrough source `source` has fired, and is claimed until
+    /// [`Notify::completed`]. `false`: it is no source of this VM, and nothing was done.
     pub fn fired(&self, source: u32) -> bool {
         let ours = self.is_passthrough(source);
         if ours {
@@ -170,18 +176,41 @@ impl<N: Notify> Vplic<N> {
         ours
     }
 
+    /// vCPU `vcpu` is on another physical CPU now: what targets it is routed anew.
+    #[cold]
+    pub fn moved(&self, vcpu: usize) {
+        let _order = self.routing.lock();
+        for (word, passthrough) in self.passthrough_words() {
+            for source in sources(word, passthrough) {
+                if self.state.lock().target(source) == Some(vcpu) {
+                    self.notify.routed(source, Some(vcpu));
+                }
+            }
+        }
+    }
+
     /// Back to the state after power-on: nothing enabled, pending or in service, and all lines low
-    /// (the devices are reset too). Passthrough sources that were enabled are told to be disabled.
+    /// (the devices are reset too). Physical sources that are claimed are the caller's business.
     pub fn reset(&self) {
         let _order = self.routing.lock();
-        let enabled = self.with(|state| {
-            let enabled = state.enabled_anywhere();
+        let mut enabled = [0; WORDS];
+        self.with(|state| {
+            for (word, passthrough) in self.passthrough_words() {
+                enabled[word] = state.enabled_anywhere(word) & passthrough;
+            }
             state.reset();
-            enabled
         });
-        for (word, (enabled, passthrough)) in enabled.iter().zip(self.passthrough).enumerate() {
-            self.tell_enabled(word, enabled & passthrough, false);
+        for (word, _) in self.passthrough_words() {
+            self.tell_routed(word, enabled[word]);
         }
+    }
+
+    /// The words that have passthrough sources, and their bits.
+    fn passthrough_words(&self) -> impl Iterator<Item = (usize, u32)> {
+        bits(self.passthrough_words.into()).map(|word| {
+            let word = word as usize;
+            (word, self.passthrough[word])
+        })
     }
 
     #[inline]
@@ -212,14 +241,15 @@ impl<N: Notify> Vplic<N> {
         let passthrough = self.passthrough.get(word).copied().unwrap_or(0);
         // Words without passthrough sources tell nobody.
         let _order = (passthrough != 0).then(|| self.routing.lock());
-        let (first, last) = self.with(|state| state.write_enables(context, word, value));
-        self.tell_enabled(word, last & passthrough, false);
-        self.tell_enabled(word, first & passthrough, true);
+        let changed = self.with(|state| state.write_enables(context, word, value));
+        self.tell_routed(word, changed & passthrough);
     }
 
-    fn tell_enabled(&self, word: usize, sources: u32, enabled: bool) {
-        for bit in bits(sources.into()) {
-            self.notify.enabled(word as u32 * 32 + bit, enabled);
+    /// Under the routing lock: what these sources target.
+    fn tell_routed(&self, word: usize, changed: u32) {
+        for source in sources(word, changed) {
+            let target = self.state.lock().target(source);
+            self.notify.routed(source, target);
         }
     }
 
@@ -230,6 +260,11 @@ impl<N: Notify> Vplic<N> {
             self.notify.completed(source);
         }
     }
+}
+
+/// The sources of a word's bits.
+fn sources(word: usize, mask: u32) -> impl Iterator<Item = u32> {
+    bits(mask.into()).map(move |bit| word as u32 * 32 + bit)
 }
 
 /// The register of an access; all are words.

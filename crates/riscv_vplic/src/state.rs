@@ -30,6 +30,13 @@ struct Source {
     enabled_by: u64,
 }
 
+impl Source {
+    /// The first context that it is enabled for.
+    fn target(self) -> Option<usize> {
+        (self.enabled_by != 0).then(|| self.enabled_by.trailing_zeros() as usize)
+    }
+}
+
 struct Context {
     enables: Words,
     threshold: u8,
@@ -117,15 +124,15 @@ impl State {
         self.contexts.get(context).is_some_and(|c| c.external)
     }
 
-    /// The sources that are enabled for any context.
-    pub fn enabled_anywhere(&self) -> Words {
-        let mut enabled = [0; WORDS];
-        for context in &self.contexts {
-            for (all, word) in enabled.iter_mut().zip(context.enables) {
-                *all |= word;
-            }
-        }
-        enabled
+    /// The first context that a source is enabled for.
+    pub fn target(&self, source: u32) -> Option<usize> {
+        self.sources.get(source as usize)?.target()
+    }
+
+    /// The sources of a word that are enabled for any context.
+    pub fn enabled_anywhere(&self, word: usize) -> u32 {
+        let enables = self.contexts.iter().map(|context| context.enables[word]);
+        enables.fold(0, |all, enabled| all | enabled)
     }
 
     /// Registers that change by being written only.
@@ -315,32 +322,28 @@ impl State {
         self.evaluate(index);
     }
 
-    /// The sources of the word that are enabled for a first context now, and those that were for
-    /// their last.
-    pub fn write_enables(&mut self, index: usize, word: usize, value: u32) -> (u32, u32) {
-        let none = (0, 0);
+    /// Of the word's sources, those that [target](Self::target) another context afterwards.
+    pub fn write_enables(&mut self, index: usize, word: usize, value: u32) -> u32 {
         let Some(exists) = self.exists.get(word) else {
-            return none;
+            return 0;
         };
         let Some(context) = self.contexts.get_mut(index) else {
-            return none;
+            return 0;
         };
         let value = value & exists;
         let changed = core::mem::replace(&mut context.enables[word], value) ^ value;
-        let (mut first, mut last) = none;
+        let mut moved = 0;
         for bit in bits(changed.into()) {
             let Some(source) = self.sources.get_mut(word * 32 + bit as usize) else {
                 continue;
             };
-            if source.enabled_by == 0 {
-                first |= 1 << bit;
-            }
+            let before = source.target();
             source.enabled_by ^= 1 << index;
-            if source.enabled_by == 0 {
-                last |= 1 << bit;
+            if source.target() != before {
+                moved |= 1 << bit;
             }
         }
         self.evaluate(index);
-        (first, last)
+        moved
     }
 }

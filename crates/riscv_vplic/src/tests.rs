@@ -15,7 +15,7 @@ use crate::{Config, Notify, Vplic};
 enum Told {
     External(usize),
     Completed(u32),
-    Enabled(u32, bool),
+    Routed(u32, Option<usize>),
 }
 
 #[derive(Default)]
@@ -30,8 +30,8 @@ impl Notify for Log {
         self.0.lock().unwrap().push(Told::Completed(source));
     }
 
-    fn enabled(&self, source: u32, enabled: bool) {
-        self.0.lock().unwrap().push(Told::Enabled(source, enabled));
+    fn routed(&self, source: u32, vcpu: Option<usize>) {
+        self.0.lock().unwrap().push(Told::Routed(source, vcpu));
     }
 }
 

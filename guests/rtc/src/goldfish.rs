@@ -1,7 +1,7 @@
 //! QEMU's goldfish clock (its documentation: "Goldfish Virtual Hardware", RTC), behind a PLIC. The
 //! time is in nanoseconds; the alarm comes at once if its time has passed.
 
-use guest_support::exception::{mask, unmask};
+use guest_support::exception::{self, mask, unmask};
 use guest_support::mmio::{read32, write32};
 use guest_support::sync::wait_for;
 use guest_support::{plic, println};
@@ -70,4 +70,13 @@ pub fn leftovers() -> (bool, bool, u32) {
     plic::set_enabled(0, LINE, enabled);
     unmask();
     (enabled, !pending, pending.into())
+}
+
+/// From now on the alarm's interrupt is not ended when it has been taken; or it is, as the last one
+/// is now.
+pub fn end_late(late: bool) {
+    exception::on_interrupt(Some(crate::alarm), !late);
+    if !late {
+        plic::complete(0, LINE);
+    }
 }

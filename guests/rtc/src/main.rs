@@ -1,6 +1,7 @@
 //! A guest with a physical device: the board's real-time clock. It takes the alarm's interrupt while
-//! it waits, while it works, and on its second vCPU, and restarts its machine with the interrupt
-//! pending and active and with something in its memory: neither must be there afterwards.
+//! it waits, while it works, on its second vCPU, and with a third also while it moves between two
+//! CPUs, and restarts its machine with the interrupt pending and active and with something in its
+//! memory: neither must be there afterwards.
 #![no_std]
 #![no_main]
 
@@ -12,11 +13,11 @@ mod clock;
 mod clock;
 
 use clock::LINE;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use guest_support::map::RAM;
 use guest_support::mmio::{read32, write32};
 use guest_support::sync::wait_for;
-use guest_support::{cpu, exception, firmware, lines, println, smp, tree};
+use guest_support::{cpu, exception, firmware, lines, println, smp, timer, tree};
 
 guest_support::guest!(main);
 
@@ -49,6 +50,9 @@ fn main() {
         report("on the other CPU", 1, || wait_for(5000, taken));
         smp::wait(1);
     }
+    if smp::count() > 2 {
+        move_about();
+    }
     if clock::now().wrapping_sub(START) > 100 {
         println!("rtc: the clock went wrong");
     }
@@ -63,7 +67,55 @@ fn main() {
     firmware::reset();
 }
 
-/// The alarm of before the restart is on still, and must come once it is enabled.
+/// The second and the third CPU have a physical one each, and the first may use both. Where one of
+/// them works, the first does not wake: it goes to the other.
+fn move_about() {
+    lines::enable_for(LINE, 0);
+    for round in 0..4 {
+        while_works(1 + round % 2, || report("on its way", 0, sleep));
+    }
+    // The last move was away from the third.
+    for other in [1, 2] {
+        clock::end_late(true);
+        report("before its way", 0, || wait_for(5000, taken));
+        while_works(other, nap);
+        clock::end_late(false);
+        report("after its way", 0, || wait_for(5000, taken));
+    }
+}
+
+static WORKS: AtomicBool = AtomicBool::new(false);
+
+/// Does something while CPU number `other` works, which is off afterwards: one that waits for work
+/// may keep its physical CPU.
+fn while_works(other: usize, what: impl Fn()) {
+    WORKS.store(true, Ordering::SeqCst);
+    smp::give(other, || {
+        while WORKS.load(Ordering::SeqCst) {
+            core::hint::spin_loop();
+        }
+        smp::off();
+    });
+    what();
+    WORKS.store(false, Ordering::SeqCst);
+    smp::wait(other);
+}
+
+/// Sleeps for a moment.
+fn nap() {
+    const MOMENT: u64 = 200;
+    let end = timer::now() + timer::ticks(MOMENT);
+    exception::mask();
+    lines::enable(timer::LINE);
+    timer::arm_at(end);
+    while timer::now() < end {
+        exception::wait();
+    }
+    timer::stop();
+    lines::disable(timer::LINE);
+    exception::unmask();
+}
+
 /// Each life has a seed of its own. Only what is left of it when folded is shown.
 fn announce_seed() {
     let seed = tree::find("rng-seed").map_or(&[][..], |property| property.value);
@@ -72,6 +124,7 @@ fn announce_seed() {
     println!("rtc: {} bytes of seed, {sum:#x}", seed.len());
 }
 
+/// The alarm of before the restart is on still, and must come once it is enabled.
 fn after_restart() {
     let (enabled, active, asserted) = clock::leftovers();
     println!("rtc: restarted, enabled {enabled} active {active} asserted {asserted}");

@@ -2,7 +2,7 @@
 
 use guest_support::gic::{self, Bits};
 use guest_support::mmio::{read32, write32};
-use guest_support::println;
+use guest_support::{println, read_sysreg, write_sysreg};
 
 const BASE: usize = 0x0901_0000;
 const DATA: usize = BASE;
@@ -50,4 +50,17 @@ pub fn clear() {
 pub fn leftovers() -> (bool, bool, u32) {
     let [enabled, active] = [Bits::SetEnable, Bits::SetActive].map(|bits| gic::get(bits, LINE));
     (enabled, active, read32(RAW_STATUS))
+}
+
+/// From now on the alarm's interrupt is not ended when it has been taken, its priority aside; or it
+/// is, as the last one is now.
+pub fn end_late(late: bool) {
+    const EOI_MODE: u64 = 2;
+    let control = read_sysreg!("icc_ctlr_el1");
+    if late {
+        write_sysreg!("icc_ctlr_el1", control | EOI_MODE);
+    } else {
+        gic::deactivate(LINE);
+        write_sysreg!("icc_ctlr_el1", control & !EOI_MODE);
+    }
 }

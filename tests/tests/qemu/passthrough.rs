@@ -3,10 +3,11 @@
 
 use crate::{Case, case};
 use axhv_tests::arch::Arch;
-use axhv_tests::machine::{Machine, Running};
+use axhv_tests::machine::{Machine, Monitor, Running};
 use axhv_tests::vm::Vm;
 use axhv_tests::{Failure, Test};
 use std::process::Command;
+use std::time::Duration;
 
 pub fn cases(_: &'static Arch) -> Vec<Case> {
     vec![
@@ -18,6 +19,7 @@ pub fn cases(_: &'static Arch) -> Vec<Case> {
             rtc(test, Machine::new(test).cpus(4).vm(rtc_vm(test)))
         }),
         case("passthrough::rtc_by_address", rtc_by_address),
+        case("passthrough::rtc_follows_its_vcpu", rtc_follows_its_vcpu),
         case("passthrough::beside_a_busy_vm", beside_a_busy_vm),
         case("passthrough::linux_rtc", linux_rtc),
         case("passthrough::linux_second_uart", linux_second_uart),
@@ -32,7 +34,11 @@ fn devices(list: &str) -> String {
 }
 
 fn rtc_vm(test: &Test) -> Vm {
-    Vm::guest("rtc", 2).extra(&devices(test.arch.rtc.by_path))
+    rtc_vm_of(test, 2)
+}
+
+fn rtc_vm_of(test: &Test, vcpus: usize) -> Vm {
+    Vm::guest("rtc", vcpus).extra(&devices(test.arch.rtc.by_path))
 }
 
 fn rtc_by_address(test: &Test) -> Result<(), Failure> {
@@ -44,12 +50,55 @@ fn rtc_by_address(test: &Test) -> Result<(), Failure> {
 /// would restart.)
 fn rtc_on_the_board(test: &Test) -> Result<(), Failure> {
     let mut running = Machine::without_hypervisor(test, "rtc.bin")
-        .cpus(2)
+        .cpus(3)
         .boot()?;
     running.expect("rtc: the alarm came while it works")?;
     running.expect("rtc: the alarm came while it waits")?;
     running.expect("rtc: the alarm came on the other CPU")?;
+    for when in MOVES {
+        running.expect(&format!("rtc: the alarm came {when}"))?;
+    }
     running.expect("rtc: restarting with the interrupt pending and active")?;
+    running.finish(0).map(drop)
+}
+
+/// What the guest says of its alarms while its first vCPU moves.
+const MOVES: [&str; 8] = {
+    let [first, then] = ["before its way", "after its way"];
+    let way = "on its way";
+    [way, way, way, way, first, then, first, then]
+};
+
+/// The vCPU that an interrupt is for moves to another CPU and back: while nothing happens, and while
+/// it is being served. The interrupt goes where the vCPU is, and none is lost.
+fn rtc_follows_its_vcpu(test: &Test) -> Result<(), Failure> {
+    let vm = rtc_vm_of(test, 3).on(&[0b11, 0b01, 0b10]);
+    let mut running = Machine::new(test).cpus(2).transparent().vm(vm).boot()?;
+    running.expect("rtc: the alarm came on the other CPU")?;
+    let mut monitor = Monitor::of(test)?;
+    let mut followed = Vec::new();
+    while !running.text().contains("rtc: restarting") && !running.ended() {
+        let mut here = Vec::new();
+        for (cpu, (address, mask, routed)) in test.arch.rtc.routes.into_iter().enumerate() {
+            if monitor.word(address)? & mask == routed {
+                here.push(cpu);
+            }
+        }
+        // In the middle of a move there may be none, or both as they are read one after the other.
+        if let [cpu] = here[..]
+            && followed.last() != Some(&cpu)
+        {
+            followed.push(cpu);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for when in MOVES {
+        running.expect(&format!("rtc: the alarm came {when}"))?;
+    }
+    if followed.len() < 4 {
+        return Err(running.failure(&format!("the interrupt went to the CPUs {followed:?}")));
+    }
+    running.expect("rtc: after the restart the alarm came")?;
     running.finish(0).map(drop)
 }
 

@@ -1,16 +1,27 @@
 //! The PLIC: RISC-V Platform-Level Interrupt Controller Specification 1.0.
 //!
 //! It has sources 1 to 1023 and contexts, which are a hart's privilege modes. A source that fires
-//! is pending until a context *claims* it; its gateway lets it fire again once that context has
-//! said *complete*. Sources whose priority is 0 never interrupt.
+//! is pending until a context *claims* it; its gateway lets it fire again once a context has said
+//! *complete*. Sources whose priority is 0 never interrupt.
 //!
-//! A claim holds up nothing but its own source, and any hart may write a context's completion. So a
-//! source may stay claimed until its device has been served, by whomever, and needs no masking
-//! meanwhile. Who completes at once and masks instead finds it pending again when the mask goes: the
-//! gateway forwards a line that is still high at its completion, and what is pending stays so until
-//! it is claimed, whatever the line does. (QEMU 10 forwards rising lines only, and those also while
-//! the source is claimed. So a line has to fall before its completion to be heard again, and one that
-//! fell and rose meanwhile interrupts once for nothing.)
+//! # A source stays claimed until its device has been served
+//!
+//! A claim holds up nothing but its own source: no mask is needed meanwhile. Any hart may write a
+//! context's completion, so whoever has served the device says so. The gateway looks at a level then,
+//! and forwards one that is still high: completed sooner, the same interrupt would be pending once
+//! more, and stay so until it is claimed, whatever the line does.
+//!
+//! A completion is ignored unless the source is enabled for the context ("Interrupt Completion"), and
+//! then the source never fires again. So it is made for the context that claimed, with the source
+//! switched on for it if it was routed elsewhere meanwhile. That is looked up when the completion is
+//! made and not when the source is routed: a hart that has just read its claim register may have got
+//! the source although it is switched off by now, and no lock tells the others before it says so.
+//!
+//! (QEMU 10 forwards rising lines only, and those also while the source is claimed. So a line has to
+//! fall before its completion to be heard again, and one that fell and rose meanwhile interrupts once
+//! for nothing.)
+
+use core::fmt;
 
 use spin::Mutex;
 
@@ -49,38 +60,117 @@ pub enum PlicError {
     },
 }
 
-/// The PLIC. Its methods may be called from any hart.
-#[derive(Debug)]
-pub struct Plic {
-    regs: Mmio,
-    sources: u32,
-    /// Enable bits have no registers to set and clear single ones.
-    enables: Mutex<()>,
+/// Its registers: the device's, or in tests what behaves as one.
+pub trait Registers {
+    /// How many bytes there are.
+    fn size(&self) -> usize;
+    /// Reads the register at an offset that is a multiple of 4, inside.
+    fn read(&self, offset: usize) -> u32;
+    /// Writes it.
+    fn write(&self, offset: usize, value: u32);
+}
+
+impl Registers for Mmio {
+    fn size(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn read(&self, offset: usize) -> u32 {
+        self.read32(offset)
+    }
+
+    #[inline]
+    fn write(&self, offset: usize, value: u32) {
+        self.write32(offset, value);
+    }
 }
 
 /// A hart's context for supervisor interrupts.
-#[derive(Clone, Copy, Debug)]
-pub struct Context {
-    /// Its enable bits.
-    enable: usize,
-    /// Its threshold and claim register.
-    base: usize,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context(u16);
+
+impl Context {
+    /// The enable bits of a source's word.
+    fn enables(self, source: u32) -> usize {
+        ENABLE + usize::from(self.0) * ENABLE_STRIDE + source as usize / 32 * 4
+    }
+
+    /// Its threshold.
+    fn threshold(self) -> usize {
+        CONTEXT + usize::from(self.0) * CONTEXT_STRIDE
+    }
+
+    /// Its claim and completion.
+    #[inline]
+    fn claim(self) -> usize {
+        self.threshold() + CLAIM
+    }
 }
 
-impl Plic {
+/// What is known of a source.
+struct Line {
+    /// The only context that it is enabled for.
+    route: Option<Context>,
+    /// The context that claimed it, and to which its completion is owed.
+    claimed_by: Option<Context>,
+}
+
+/// What is known of each source of a PLIC.
+pub struct Lines([Mutex<Line>; MAX_SOURCES as usize + 1]);
+
+impl Lines {
+    /// For a PLIC that is not taken over yet.
+    pub const fn new() -> Self {
+        Self(
+            [const {
+                Mutex::new(Line {
+                    route: None,
+                    claimed_by: None,
+                })
+            }; MAX_SOURCES as usize + 1],
+        )
+    }
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lines")
+    }
+}
+
+/// The PLIC. Its methods may be called from any hart.
+#[derive(Debug)]
+pub struct Plic<R = Mmio> {
+    regs: R,
+    sources: u32,
+    /// A source's lock is held while its enable bits change and its completion is written.
+    lines: &'static Lines,
+    /// Enable bits have no registers to set and clear single ones. Taken under a source's lock.
+    enables: Mutex<()>,
+}
+
+impl<R: Registers> Plic<R> {
     /// Takes the PLIC with these registers over, sources 1 to `sources`: none may interrupt. To be
-    /// called once, on one hart.
-    pub fn init(regs: Mmio, sources: u32) -> Result<Self, PlicError> {
+    /// called once, on one hart; `lines` are new.
+    pub fn init(regs: R, sources: u32, lines: &'static Lines) -> Result<Self, PlicError> {
         // A page holds all priorities and pending bits there can be.
-        if !(1..=MAX_SOURCES).contains(&sources) || regs.len() < ENABLE {
+        if !(1..=MAX_SOURCES).contains(&sources) || regs.size() < ENABLE {
             return Err(PlicError::Sources(sources));
         }
         for source in 1..=sources {
-            regs.write32(PRIORITY + source as usize * 4, 0);
+            regs.write(PRIORITY + source as usize * 4, 0);
         }
         Ok(Self {
             regs,
             sources,
+            lines,
             enables: Mutex::new(()),
         })
     }
@@ -96,84 +186,113 @@ impl Plic {
         (1..=self.sources).contains(&source)
     }
 
+    #[inline]
+    fn line(&self, source: u32) -> Option<&'static Mutex<Line>> {
+        self.lines
+            .0
+            .get(source as usize)
+            .filter(|_| self.has(source))
+    }
+
     /// Takes a context over: all its enable bits are clear, it lets all priorities but 0 through,
-    /// and it owes no completion.
+    /// and it owes no completion. Once for each, before any source is routed to it.
     pub fn context(&self, context: u32) -> Result<Context, PlicError> {
         let error = PlicError::NoContext { context };
-        let base = CONTEXT + context as usize * CONTEXT_STRIDE;
-        if context >= MAX_CONTEXTS || self.regs.len() < base + CONTEXT_STRIDE {
+        let end = CONTEXT + (context as usize).saturating_add(1) * CONTEXT_STRIDE;
+        if context >= MAX_CONTEXTS || self.regs.size() < end {
             return Err(error);
         }
-        let this = Context {
-            enable: ENABLE + context as usize * ENABLE_STRIDE,
-            base,
-        };
-        let words = self.sources as usize / 32 + 1;
-        // What a boot loader claimed and never completed could not fire again. Completions count
-        // only where the source is enabled, and are ignored where nothing is owed ("Interrupt
-        // Completion").
-        for word in 0..words {
-            self.regs.write32(this.enable + word * 4, !0);
-        }
+        let this = Context(u16::try_from(context).map_err(|_| error)?);
+        // What a boot loader claimed and never completed could not fire again; where nothing is owed
+        // a completion is ignored. What is in use by another context already owes nothing to the
+        // loader.
         for source in 1..=self.sources {
-            self.regs.write32(base + CLAIM, source);
+            let Some(line) = self.line(source).map(Mutex::lock) else {
+                continue;
+            };
+            if line.route.is_none() {
+                self.regs.write(this.enables(source), 1 << (source % 32));
+                self.regs.write(this.claim(), source);
+                // Before anybody else can route it, and claim.
+                arch::full_barrier();
+            }
         }
-        for word in 0..words {
-            self.regs.write32(this.enable + word * 4, 0);
+        for word in 0..=self.sources / 32 {
+            self.regs.write(this.enables(word * 32), 0);
         }
-        self.regs.write32(base, 0);
+        self.regs.write(this.threshold(), 0);
+        arch::full_barrier();
         Ok(this)
     }
 
-    /// Lets a source interrupt a context, as far as its priority does, or not.
-    pub fn set_enabled(
-        &self,
-        context: &Context,
-        source: u32,
-        enabled: bool,
-    ) -> Result<(), PlicError> {
-        if !self.has(source) {
-            return Err(PlicError::NoSource { source });
+    /// Lets a source interrupt `context`, as far as its priority does, and no other. One that is
+    /// claimed stays so.
+    pub fn route(&self, source: u32, context: Context) -> Result<(), PlicError> {
+        let line = self.line(source).ok_or(PlicError::NoSource { source })?;
+        let mut line = line.lock();
+        if line.route != Some(context) {
+            if let Some(before) = line.route.replace(context) {
+                self.set_enabled(before, source, false);
+            }
+            self.set_enabled(context, source, true);
         }
-        let register = context.enable + source as usize / 32 * 4;
-        let bit = 1 << (source % 32);
-        let _enables = self.enables.lock();
-        let old = self.regs.read32(register);
-        let new = if enabled { old | bit } else { old & !bit };
-        self.regs.write32(register, new);
-        // Unlocking orders memory only: the next hart must not read what was before.
-        arch::full_barrier();
         Ok(())
     }
 
-    /// Masks a source for all contexts, or no more: by its priority, with a single write. A source
-    /// that doesn't exist stays as it is.
-    #[inline]
+    fn set_enabled(&self, context: Context, source: u32, enabled: bool) {
+        let register = context.enables(source);
+        let bit = 1 << (source % 32);
+        let _enables = self.enables.lock();
+        let old = self.regs.read(register);
+        let new = if enabled { old | bit } else { old & !bit };
+        self.regs.write(register, new);
+        // Unlocking orders memory only: the next hart must not read what was before.
+        arch::full_barrier();
+    }
+
+    /// Masks a source, or no more: by its priority, with a single write. A source that doesn't exist
+    /// stays as it is. Done when it returns: whoever is told to do the opposite next is the last.
     pub fn set_masked(&self, source: u32, masked: bool) {
         if self.has(source) {
             let priority = if masked { 0 } else { PRIORITY_ON };
-            self.regs.write32(PRIORITY + source as usize * 4, priority);
+            self.regs.write(PRIORITY + source as usize * 4, priority);
+            arch::full_barrier();
         }
     }
 
-    /// Claims the most urgent source that is pending for a context. `None` if there is none.
+    /// Claims the most urgent source that is pending for a context. `None` if there is none. It does
+    /// not fire again before [`complete`](Self::complete).
     #[inline]
-    pub fn claim(&self, context: &Context) -> Option<u32> {
-        let source = self.regs.read32(context.base + CLAIM);
+    pub fn claim(&self, context: Context) -> Option<u32> {
+        let source = self.regs.read(context.claim());
         // What the handler reads of the device must not be read earlier.
         arch::full_barrier();
-        (source != 0).then_some(source)
+        // 0 is none.
+        self.line(source)?.lock().claimed_by = Some(context);
+        Some(source)
     }
 
-    /// Says that a source claimed for this context is served: it may fire again. The device must
-    /// have let go of the line by now. The source must be enabled for the context still: otherwise
-    /// this is ignored, and it never fires again. May be called from any hart. Done when it returns: a
-    /// lock that is given back then keeps others from switching the source off before.
-    #[inline]
-    pub fn complete(&self, context: &Context, source: u32) {
-        // Writes to the device and to the source's priority come first.
+    /// The device of a source that was claimed has been served: it may fire again. The device must
+    /// have let go of the line by now. A source that is not claimed stays as it is.
+    pub fn complete(&self, source: u32) {
+        let Some(mut line) = self.line(source).map(Mutex::lock) else {
+            return;
+        };
+        let Some(context) = line.claimed_by.take() else {
+            return;
+        };
+        // Writes to the device come first.
         arch::full_barrier();
-        self.regs.write32(context.base + CLAIM, source);
+        let moved = line.route != Some(context);
+        if moved {
+            // It may be told of the next request then, and claims it or finds nothing.
+            self.set_enabled(context, source, true);
+        }
+        self.regs.write(context.claim(), source);
+        if moved {
+            self.set_enabled(context, source, false);
+        }
+        // Before the lock is free, and the source is switched off for this context.
         arch::full_barrier();
     }
 }

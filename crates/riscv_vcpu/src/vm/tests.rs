@@ -2,6 +2,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Mutex;
 
 use axaddrspace::GuestPhysAddr;
+use axdevice::{Access, AccessWidth};
 use axvcpu::{IrqchipRegion, Mode};
 
 use super::*;
@@ -9,7 +10,7 @@ use super::*;
 thread_local! {
     /// The CPU this thread is.
     static CPU: Cell<usize> = const { Cell::new(0) };
-    /// Kicks, and lines enabled, disabled and completed, in order.
+    /// Kicks, and what became of lines, in order.
     static DID: RefCell<Vec<(&'static str, usize)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -46,8 +47,17 @@ impl RiscvHost for Host {
 
     fn set_guest_timer(_: u64) {}
 
-    fn set_line_enabled(line: u32, enabled: bool) {
-        did(if enabled { "enable" } else { "disable" }, line as usize);
+    fn enable_line(line: u32, cpu: usize) {
+        did("enable", line as usize);
+        did("at", cpu);
+    }
+
+    fn disable_line(line: u32) {
+        did("disable", line as usize);
+    }
+
+    fn reset_line(line: u32) {
+        did("reset", line as usize);
     }
 
     fn complete_line(line: u32) {
@@ -104,10 +114,7 @@ fn vm(lines: &[u32]) -> Arc<RiscvVm<Host>> {
 #[test]
 fn a_vcpu_that_was_elsewhere_or_not_alone_finds_stale_entries() {
     let vm = vm(&[]);
-    let enter = |vcpu, last, cpu| {
-        CPU.set(cpu);
-        vm.entered_here(vcpu, last)
-    };
+    let enter = |vcpu, last, cpu| vm.entered_here(vcpu, last, cpu);
     assert!(enter(0, NOBODY, 0), "its first");
     assert!(!enter(0, 0, 0), "nobody was here meanwhile");
     assert!(enter(1, NOBODY, 0), "another was here");
@@ -118,7 +125,6 @@ fn a_vcpu_that_was_elsewhere_or_not_alone_finds_stale_entries() {
     assert!(!enter(0, 0, 0));
     // A CPU that is not known.
     assert!(enter(0, 9, 9));
-    CPU.set(0);
 }
 
 #[test]
@@ -184,11 +190,55 @@ fn lines_of_devices_and_of_the_machine() {
     assert!(!vm.vplic.as_ref().unwrap().external_pending(0));
     taken();
     vm.reset();
-    assert!(taken().starts_with(&[("disable", 40), ("disable", 200)]));
+    // Nothing was enabled: what has fired is forgotten.
+    assert_eq!(taken(), [("reset", 40), ("reset", 200)]);
     let [(range, _)] = &vm.mmio_devices()[..] else {
         panic!("one PLIC");
     };
     assert_eq!(range.start, PLIC.into());
+}
+
+#[test]
+fn lines_follow_the_vcpu_they_target() {
+    let vm = vm(&[40, 200]);
+    let [(_, plic)] = &vm.mmio_devices()[..] else {
+        panic!("one PLIC");
+    };
+    // Source 40 for a vCPU's context, or not.
+    let enable = |vcpu: usize, enabled: bool| {
+        let access = Access {
+            vcpu: 0,
+            offset: 0x2000 + 0x80 * vcpu as u64 + 4,
+            width: AccessWidth::Word,
+        };
+        plic.write(access, u64::from(enabled) << 8).unwrap();
+        taken()
+    };
+    let comes = |vcpu, cpu| {
+        vm.moved_here(vcpu, cpu);
+        taken()
+    };
+    // It has not run yet: the line is this CPU's until it does.
+    CPU.set(4);
+    assert_eq!(enable(2, true), [("enable", 40), ("at", 4)]);
+    assert_eq!(comes(2, 5), [("enable", 40), ("at", 5)]);
+    // Another vCPU that has it enabled is the first.
+    assert_eq!(comes(1, 3), []);
+    assert_eq!(enable(1, true), [("enable", 40), ("at", 3)]);
+    assert_eq!(comes(2, 6), []);
+    assert_eq!(enable(1, false), [("enable", 40), ("at", 6)]);
+    assert_eq!(enable(2, false), [("disable", 40)]);
+    assert_eq!(comes(2, 5), []);
+    assert_eq!(enable(2, true), [("enable", 40), ("at", 5)]);
+    vm.reset();
+    assert_eq!(
+        taken(),
+        [("disable", 40), ("reset", 40), ("reset", 200)],
+        "none is owed a completion in the next life"
+    );
+    // Where it was is forgotten.
+    assert_eq!(enable(2, true), [("enable", 40), ("at", 4)]);
+    CPU.set(0);
 }
 
 #[test]
@@ -219,10 +269,10 @@ fn the_guests_clock_begins_at_zero() {
 fn a_new_life_knows_nothing_of_the_old() {
     let vm = vm(&[]);
     vm.send_ipi(1);
-    vm.entered_here(0, NOBODY);
+    vm.entered_here(0, NOBODY, 0);
     vm.reset();
     assert_eq!(vm.take_pending(0), 0);
-    assert!(vm.entered_here(0, 0));
+    assert!(vm.entered_here(0, 0, 0));
 }
 
 #[test]

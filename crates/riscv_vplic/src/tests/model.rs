@@ -19,6 +19,12 @@ struct Source {
     in_service: bool,
 }
 
+impl Source {
+    fn target(&self) -> Option<usize> {
+        self.enabled.iter().position(|&enabled| enabled)
+    }
+}
+
 #[derive(Default)]
 struct Reference {
     /// Source 0 is never touched.
@@ -87,19 +93,27 @@ impl Reference {
             let Some(s) = self.source(source) else {
                 continue;
             };
-            let before = s.enabled.contains(&true);
+            let before = s.target();
             s.enabled[context] = value >> bit & 1 != 0;
-            let after = s.enabled.contains(&true);
+            let after = s.target();
             if before != after && PASSTHROUGH.contains(&source) {
-                self.told.push(Told::Enabled(source, after));
+                self.told.push(Told::Routed(source, after));
+            }
+        }
+    }
+
+    fn moved(&mut self, vcpu: usize) {
+        for source in PASSTHROUGH {
+            if self.sources[source as usize].target() == Some(vcpu) {
+                self.told.push(Told::Routed(source, Some(vcpu)));
             }
         }
     }
 
     fn reset(&mut self) {
         for source in PASSTHROUGH {
-            if self.sources[source as usize].enabled.contains(&true) {
-                self.told.push(Told::Enabled(source, false));
+            if self.sources[source as usize].target().is_some() {
+                self.told.push(Told::Routed(source, None));
             }
         }
         self.sources.fill(Source::default());
@@ -119,6 +133,8 @@ enum Op {
     Complete(usize, u32),
     /// What was claimed last.
     CompleteLast(usize),
+    /// A vCPU comes to another CPU.
+    Moved(usize),
     Reset,
 }
 
@@ -136,6 +152,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => context().prop_map(Op::Claim),
         2 => (context(), some()).prop_map(|(c, s)| Op::Complete(c, s)),
         4 => context().prop_map(Op::CompleteLast),
+        1 => context().prop_map(Op::Moved),
         1 => Just(Op::Reset),
     ]
 }
@@ -221,6 +238,10 @@ proptest! {
                 Op::CompleteLast(context) => {
                     set(&p, claim(context), last[context]);
                     r.complete(context, last[context]);
+                }
+                Op::Moved(vcpu) => {
+                    p.moved(vcpu);
+                    r.moved(vcpu);
                 }
                 Op::Reset => {
                     p.reset();

@@ -211,7 +211,7 @@ fn completions_that_are_ignored() {
 }
 
 #[test]
-fn a_passthrough_source_that_fires_in_service_stays_masked() {
+fn a_passthrough_source_that_fires_in_service_stays_claimed() {
     let p = plic(1, 32, &[4]);
     set(&p, priority(4), 1);
     set(&p, enables(0, 0), 1 << 4);
@@ -226,24 +226,71 @@ fn a_passthrough_source_that_fires_in_service_stays_masked() {
     assert_eq!(told(&p), [Told::External(0), Told::Completed(4)]);
 }
 
+/// What the guest does to a source in service does not complete the physical one, unless it is a
+/// completion; and it is not masked for good.
 #[test]
-fn the_first_enable_and_the_last_disable_are_told() {
-    let p = plic(3, 64, &[4, 33, 34]);
-    set(&p, enables(0, 0), 1 << 4 | 1 << 5);
-    set(&p, enables(1, 0), 1 << 4);
-    assert_eq!(told(&p), [Told::Enabled(4, true)]);
+fn a_passthrough_source_is_claimed_as_long_as_the_guests_is() {
+    let p = plic(2, 32, &[4]);
+    let completed = |p: &TestPlic| told(p).contains(&Told::Completed(4));
+    set(&p, priority(4), 1);
+    set(&p, enables(0, 0), 1 << 4);
+    // It pends, is taken back, and waits.
+    assert!(p.fired(4));
     set(&p, enables(0, 0), 0);
+    set(&p, claim(0), 4);
+    assert_eq!(get(&p, claim(0)), 0);
+    set(&p, priority(4), 0);
+    set(&p, enables(0, 0), 1 << 4);
+    set(&p, threshold(0), 7);
+    assert_eq!(get(&p, claim(0)), 0);
+    assert_eq!(get(&p, pending(0)), 1 << 4);
+    assert!(!completed(&p));
+    set(&p, priority(4), 1);
+    set(&p, threshold(0), 0);
+    assert_eq!(get(&p, claim(0)), 4);
+    // In service, and switched off: a completion is ignored.
+    set(&p, enables(0, 0), 0);
+    set(&p, claim(0), 4);
+    assert!(!completed(&p));
+    // Elsewhere it counts: no matter who claimed it.
+    set(&p, enables(1, 0), 1 << 4);
+    set(&p, priority(4), 0);
+    set(&p, claim(1), 4);
+    assert!(completed(&p));
+    set(&p, claim(1), 4);
+    assert!(!completed(&p), "once");
+}
+
+#[test]
+fn what_a_passthrough_source_targets_is_told() {
+    let p = plic(3, 64, &[4, 33, 34]);
+    set(&p, enables(2, 0), 1 << 4 | 1 << 5);
+    assert_eq!(told(&p), [Told::Routed(4, Some(2))]);
+    set(&p, enables(1, 0), 1 << 4);
+    assert_eq!(told(&p), [Told::Routed(4, Some(1))], "the first");
+    set(&p, enables(2, 0), 0);
     assert_eq!(told(&p), []);
+    set(&p, enables(2, 0), 1 << 4);
     set(&p, enables(1, 0), 0);
-    assert_eq!(told(&p), [Told::Enabled(4, false)]);
+    assert_eq!(told(&p), [Told::Routed(4, Some(2))]);
+    set(&p, enables(2, 0), 0);
+    assert_eq!(told(&p), [Told::Routed(4, None)]);
     set(&p, enables(2, 1), ONES);
-    assert_eq!(told(&p), [Told::Enabled(33, true), Told::Enabled(34, true)]);
+    let both = [33, 34].map(|source| Told::Routed(source, Some(2)));
+    assert_eq!(told(&p), both);
+    p.moved(1);
+    assert_eq!(told(&p), []);
+    p.moved(2);
+    assert_eq!(told(&p), both);
     set(&p, enables(0, 0), 1 << 4);
     told(&p);
     p.reset();
-    let expected = [4, 33, 34].map(|source| Told::Enabled(source, false));
-    assert_eq!(told(&p), expected);
+    assert_eq!(
+        told(&p),
+        [4, 33, 34].map(|source| Told::Routed(source, None))
+    );
     p.reset();
+    p.moved(2);
     assert_eq!(told(&p), []);
 }
 

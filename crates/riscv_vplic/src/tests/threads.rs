@@ -17,9 +17,10 @@ const ROUNDS: usize = 4000;
 struct Machine {
     /// Requests of vCPUs, as the hypervisor keeps them.
     kicked: [AtomicBool; CPUS],
-    /// Physical lines that are masked.
-    masked: AtomicU32,
-    enabled: AtomicU32,
+    /// Physical lines that are claimed.
+    claimed: AtomicU32,
+    /// For each the vCPU it is routed to, plus 1.
+    routes: [AtomicUsize; DEVICES as usize + 1],
 }
 
 impl Notify for Machine {
@@ -28,15 +29,13 @@ impl Notify for Machine {
     }
 
     fn completed(&self, source: u32) {
-        self.masked.fetch_and(!(1 << source), Ordering::SeqCst);
+        self.claimed.fetch_and(!(1 << source), Ordering::SeqCst);
     }
 
-    fn enabled(&self, source: u32, enabled: bool) {
-        let before = match enabled {
-            true => self.enabled.fetch_or(1 << source, Ordering::SeqCst),
-            false => self.enabled.fetch_and(!(1 << source), Ordering::SeqCst),
-        };
-        assert_ne!(before >> source & 1 != 0, enabled, "told in order");
+    fn routed(&self, source: u32, vcpu: Option<usize>) {
+        let vcpu = vcpu.map_or(0, |vcpu| vcpu + 1);
+        let before = self.routes[source as usize].swap(vcpu, Ordering::SeqCst);
+        assert_ne!(before, vcpu, "told in order");
     }
 }
 
@@ -68,15 +67,15 @@ fn nothing_is_lost_or_comes_twice() {
             scope.spawn(move || {
                 let machine = plic.notifier();
                 while goes_on() {
-                    let masked = machine.masked.load(Ordering::SeqCst) >> device & 1 != 0;
-                    if masked || on_its_way.swap(true, Ordering::SeqCst) {
+                    let claimed = machine.claimed.load(Ordering::SeqCst) >> device & 1 != 0;
+                    if claimed || on_its_way.swap(true, Ordering::SeqCst) {
                         continue;
                     }
                     match device {
                         1..=3 => plic.pulse(device),
                         4 | 5 => plic.set_level(device, true),
                         _ => {
-                            machine.masked.fetch_or(1 << device, Ordering::SeqCst);
+                            machine.claimed.fetch_or(1 << device, Ordering::SeqCst);
                             assert!(plic.fired(device));
                         }
                     }
@@ -127,7 +126,9 @@ fn nothing_is_lost_or_comes_twice() {
         set(&plic, claim(0), source);
     }
     assert!((1..=DEVICES).all(|d| !on_its_way[d as usize].load(Ordering::SeqCst)));
-    assert_eq!(plic.notifier().masked.load(Ordering::SeqCst), 0);
-    assert_eq!(plic.notifier().enabled.load(Ordering::SeqCst), 0x1c0);
+    assert_eq!(plic.notifier().claimed.load(Ordering::SeqCst), 0);
+    // All have them enabled: they are the first's.
+    let routes = &plic.notifier().routes[6..];
+    assert!(routes.iter().all(|route| route.load(Ordering::SeqCst) == 1));
     assert!((0..CPUS).all(|cpu| !plic.external_pending(cpu)));
 }

@@ -240,10 +240,14 @@ fn off() -> Outcome {
     Ok(())
 }
 
-/// Whether there are vectors, which `sstatus.VS` tells: it can't be set without them.
+/// Whether there are vectors. `sstatus.VS` can be set without them, too, as on QEMU 7.2 (privileged
+/// ISA, "Extension Context Status"): then there is no `vlenb`.
 fn has_vectors() -> bool {
     set_csr!("sstatus", 1 << 9);
-    read_csr!("sstatus") & VS != 0
+    let fault = catch(Resume::Next, || {
+        read_csr!("0xc22");
+    });
+    fault.is_none() && read_csr!("sstatus") & VS != 0
 }
 
 fn vectors_across_exits() -> Outcome {

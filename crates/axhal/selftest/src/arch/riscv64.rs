@@ -3,7 +3,7 @@
 use axhal::boot::{self, BootInfo};
 use axhal::cpu;
 use axhal::drivers::intc::{self, Pending};
-use axhal::drivers::plic::Plic;
+use axhal::drivers::plic::{Lines, Plic};
 use axhal::drivers::timer::Timer;
 use axhal::{console, irq, remote};
 
@@ -50,7 +50,8 @@ pub fn serve() -> Event {
 /// The PLIC, with the UART's transmitter as a source that fires.
 pub fn extra(info: &BootInfo) {
     let riscv = info.machine.riscv().expect("a RISC-V machine");
-    let plic = Plic::init(registers(&riscv.plic.regs), riscv.plic.sources).expect("plic");
+    static LINES: Lines = Lines::new();
+    let plic = Plic::init(registers(&riscv.plic.regs), riscv.plic.sources, &LINES).expect("plic");
     let context = riscv.plic.contexts[cpu::index()].expect("a context");
     let context = plic.context(context).expect("context");
     let (Some(uart), Some(line)) = (
@@ -62,24 +63,24 @@ pub fn extra(info: &BootInfo) {
     ) else {
         return;
     };
-    assert!(irq::masked() && plic.has(line) && plic.claim(&context).is_none());
-    plic.set_enabled(&context, line, true).expect("a source");
+    assert!(irq::masked() && plic.has(line) && plic.claim(context).is_none());
+    plic.route(line, context).expect("a source");
     uart.set_tx_interrupt(true);
-    assert!(plic.claim(&context).is_none(), "it is masked");
+    assert!(plic.claim(context).is_none(), "it is masked");
     plic.set_masked(line, false);
     assert_eq!(intc::pending(), Some(Pending::External));
-    assert_eq!(plic.claim(&context), Some(line));
+    assert_eq!(plic.claim(context), Some(line));
     assert_ne!(intc::pending(), Some(Pending::External));
     // Not completed, it can't fire again; completed it does, for its line is high still.
-    assert!(plic.claim(&context).is_none());
-    plic.complete(&context, line);
+    assert!(plic.claim(context).is_none());
+    plic.complete(line);
     uart.set_tx_interrupt(false);
     uart.set_tx_interrupt(true);
-    assert_eq!(plic.claim(&context), Some(line));
+    assert_eq!(plic.claim(context), Some(line));
     uart.set_tx_interrupt(false);
     uart.clear_interrupts();
-    plic.complete(&context, line);
-    assert!(plic.claim(&context).is_none());
+    plic.complete(line);
+    assert!(plic.claim(context).is_none());
     assert_ne!(intc::pending(), Some(Pending::External));
     say!("PASS plic");
 }

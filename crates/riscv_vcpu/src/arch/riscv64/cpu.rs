@@ -7,16 +7,16 @@ use super::regs::{read, set, vs, write};
 use super::{context, fetch, fp, tlb};
 use crate::RiscvHost;
 use crate::features::{
-    CpuError, Features, HCOUNTEREN, HEDELEG, HIDELEG, HSTATEEN0, henvcfg, hstatus,
+    CpuError, Described, Features, HCOUNTEREN, HEDELEG, HIDELEG, HSTATEEN0, henvcfg, hstatus,
 };
 
 static FEATURES: Once<Features> = Once::new();
 
-/// What the CPUs offer. The first CPU's, which stands for all: [`init_cpu`] refuses others. The
-/// first call is with interrupts masked, on a CPU that runs no guest.
+/// What the CPUs offer. The first CPU's, which stands for all: [`init_cpu`] refuses others. That comes
+/// first: nobody has been told of a description before.
 #[inline]
 pub fn features() -> &'static Features {
-    FEATURES.call_once(probe)
+    FEATURES.call_once(|| probe().as_described(Described::default()))
 }
 
 /// Looks what is there: fields that can be written are.
@@ -64,11 +64,10 @@ pub fn stage2_format() -> Result<Sv, CpuError> {
 
 /// Sets this CPU up for guests. Once on each CPU, with interrupts masked; an error is a CPU to be
 /// parked.
-pub fn init_cpu<H: RiscvHost>() -> Result<(), CpuError> {
-    let features = features();
-    features.check()?;
-    let here = probe();
+pub fn init_cpu<H: RiscvHost>(described: Described) -> Result<(), CpuError> {
+    let here = probe().as_described(described);
     here.check()?;
+    let features = FEATURES.call_once(|| here);
     if !here.can_stand_in_for(features) {
         return Err(CpuError::Features { here });
     }

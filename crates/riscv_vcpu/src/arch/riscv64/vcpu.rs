@@ -278,12 +278,16 @@ impl<H: RiscvHost> AxArchVCpu for RiscvVCpu<H> {
         let external = self.external_pending();
         self.context
             .restore(self.features, hgatp, self.vm.clock(), external);
-        if self.vm.entered_here(self.id, self.last_cpu) {
+        if self.vm.entered_here(self.id, self.last_cpu, cpu) {
             // For the VMID in hgatp.
             tlb::forget_translations();
             tlb::forget_instructions();
+            // One that was elsewhere is among those.
+            if self.last_cpu != cpu as u32 {
+                self.last_cpu = cpu as u32;
+                self.vm.moved_here(self.id, cpu);
+            }
         }
-        self.last_cpu = cpu as u32;
         self.context.restore_translation();
         self.units.load(cpu, self.features);
         switch::forget_reservation();
