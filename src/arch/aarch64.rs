@@ -10,15 +10,15 @@ use axhal::boot::BootInfo;
 use axhal::drivers::gicv3::{self, Gic, GicError, Line, Redistributor, SgiTarget};
 use axhal::drivers::mmio::Mmio;
 use axhal::drivers::timer::{BadFrequency, Timer};
-use axhal::machine::{Region, Trigger};
+use axhal::machine::Trigger;
 use axhal::paging::{self, PagingError};
 use axhal::{cpu, cpu::MAX_CPUS};
 use axloader::fdt::{Arch, GicV3, TimerInterrupts};
 use axvm::AxVMConfig;
 use axvmconfig::EmulatedDeviceType;
-use memory_addr::PhysAddr;
 use spin::Once;
 
+use super::{Event, map};
 use crate::memory;
 use crate::task::SCHEDULER;
 
@@ -148,14 +148,6 @@ pub fn init(info: &BootInfo) -> Result<(), ArchError> {
     IDLE_VTTBR.store(root.as_usize() as u64, Ordering::Relaxed);
     Ok(())
 }
-
-fn map(region: &Region) -> Result<Mmio, PagingError> {
-    let (base, size) = (region.base as usize, region.size as usize);
-    let va = paging::map_device(PhysAddr::from_usize(base), size)?;
-    // SAFETY: mapped as Device for ever; the registers of an interrupt controller reach no memory.
-    Ok(unsafe { Mmio::new(va.as_usize(), size) })
-}
-
 /// Sets this CPU up: its interrupts, its timer, its virtualization.
 pub fn init_cpu() -> Result<(), ArchError> {
     let index = cpu::index();
@@ -204,19 +196,6 @@ pub fn kick(cpu: usize) {
     if let Some(target) = interrupts().targets.get(cpu) {
         gicv3::send_sgi(*target, KICK as u8);
     }
-}
-
-/// What a physical interrupt is to the hypervisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Nothing is pending any more.
-    None,
-    /// Another CPU kicked.
-    Kick,
-    /// This CPU's hypervisor timer.
-    Timer,
-    /// A device's: the number as a shared line, for [`complete`].
-    Line(u32),
 }
 
 /// Acknowledges what is pending. All but lines are done with then.

@@ -9,20 +9,19 @@ use axaddrspace::GuestPhysRange;
 use axhal::boot::{self, BootInfo};
 use axhal::drivers::Ecall;
 use axhal::drivers::intc::{self, Pending};
-use axhal::drivers::mmio::Mmio;
 use axhal::drivers::plic::{Context, Lines, Plic, PlicError};
 use axhal::drivers::sbi::{FenceRange, Sbi};
 use axhal::drivers::timer::{self, BadFrequency, Scale};
-use axhal::machine::{Extensions, Fdt, Mmu, Node, Region};
+use axhal::machine::{Extensions, Fdt, Mmu, Node};
 use axhal::paging::{self, PagingError};
 use axhal::{cpu, cpu::MAX_CPUS, remote};
 use axloader::fdt::{self, Arch, IsaExtensions, MmuType, RiscvCpu};
 use axvm::AxVMConfig;
 use axvmconfig::EmulatedDeviceType;
-use memory_addr::PhysAddr;
 use riscv_vcpu::{CpuError, Described, GuestIsa, RiscvHost, RiscvVCpu};
 use spin::Once;
 
+use super::{Event, map};
 use crate::task::SCHEDULER;
 
 /// What VM descriptions are for.
@@ -130,14 +129,6 @@ pub fn init(info: &BootInfo) -> Result<(), ArchError> {
     });
     Ok(())
 }
-
-fn map(region: &Region) -> Result<Mmio, PagingError> {
-    let (base, size) = (region.base as usize, region.size as usize);
-    let va = paging::map_device(PhysAddr::from_usize(base), size)?;
-    // SAFETY: mapped as device registers for ever; those of an interrupt controller reach no memory.
-    Ok(unsafe { Mmio::new(va.as_usize(), size) })
-}
-
 /// Sets this CPU up: its interrupts, its timer, its virtualization.
 pub fn init_cpu() -> Result<(), ArchError> {
     let index = cpu::index();
@@ -262,19 +253,6 @@ pub fn timer() -> &'static Timer {
 /// Interrupts another CPU, which then looks at its requests and its run queue.
 pub fn kick(cpu: usize) {
     remote::kick(cpu);
-}
-
-/// What a physical interrupt is to the hypervisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Nothing is pending any more.
-    None,
-    /// Another CPU kicked, or a guest's timer is due.
-    Kick,
-    /// This CPU's hypervisor timer.
-    Timer,
-    /// A device's: the number as a shared line, for [`complete`].
-    Line(u32),
 }
 
 /// Acknowledges what is pending. All but lines are done with then.
