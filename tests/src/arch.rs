@@ -38,6 +38,8 @@ pub struct Arch {
     pub hello: [&'static str; 2],
     /// How many cases of the test guest pass at least: on the board itself, with one vCPU, with more.
     pub testguest: [usize; 3],
+    /// The ways by which `guests/naive` prints.
+    pub naive: &'static [&'static str],
     /// How the VM of `guests/faulty` ends.
     pub fault: &'static str,
     /// The classes of `guests/chaos`: vectors or what comes nearest, system registers, devices, the
@@ -93,6 +95,7 @@ pub static AARCH64: Arch = Arch {
     linux_interrupts: ["arch_timer", "IPI"],
     hello: ["CPU 0 runs at EL1", "PSCI version 0x10001"],
     testguest: [90, 105, 120],
+    naive: &["unlooked"],
     fault: "fault: vCPU 0: no exception handler can be fetched, pc 0x200000200",
     chaos: ["vector", "sysreg", "mmio", "gic", "psci"],
     rtc: Rtc {
@@ -151,6 +154,7 @@ pub static RISCV64: Arch = Arch {
     linux_interrupts: ["riscv-timer", "IPI"],
     hello: ["CPU 0 runs at S-mode", "SBI version 0x2000000"],
     testguest: [95, 105, 125],
+    naive: &["unlooked", "legacy"],
     fault: "fault: vCPU 0: no exception handler can be fetched, pc 0x200000000",
     chaos: ["vector", "csr", "mmio", "plic", "sbi"],
     rtc: Rtc {

@@ -61,9 +61,15 @@ pub struct Access {
     pub width: AccessWidth,
 }
 
-/// The device refuses the access: the guest gets the architecture's external abort.
+/// An access that was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BusFault;
+pub enum BusFault {
+    /// The device refuses it: the guest gets the architecture's external abort.
+    Refused,
+    /// The device can't take it yet: the guest makes it again, and takes interrupts in between. As a
+    /// bus that stalls, but nothing waits for it.
+    Busy,
+}
 
 /// A device on a memory-mapped bus. Called with interrupts masked, from any vCPU of its VM at the
 /// same time: it locks what it shares. It must not block, allocate or format.

@@ -184,7 +184,7 @@ fn access(
     width: AccessWidth,
 ) -> Result<Access, BusFault> {
     if region.size - offset < width.bytes() {
-        return Err(BusFault);
+        return Err(BusFault::Refused);
     }
     Ok(Access {
         vcpu,

@@ -38,8 +38,8 @@ impl MmioDevice for Ns16550 {
 
     #[inline]
     fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
-        self.with(|uart| uart.write(access.offset, value as u8));
-        Ok(())
+        let done = self.with(|uart| uart.write(access.offset, value as u8));
+        if done { Ok(()) } else { Err(BusFault::Busy) }
     }
 
     fn reset(&self) {

@@ -35,7 +35,7 @@ fn register(access: Access) -> Option<(u64, u32)> {
 #[cold]
 fn halves(access: Access) -> Result<[Access; 2], BusFault> {
     if access.width != AccessWidth::Double || access.offset & 3 != 0 {
-        return Err(BusFault);
+        return Err(BusFault::Refused);
     }
     let half = |offset| Access {
         offset,
@@ -63,10 +63,8 @@ impl MmioDevice for Pl011 {
             self.write(low, value & u64::from(u32::MAX))?;
             return self.write(high, value >> 32);
         };
-        if shift == 0 {
-            self.with(|uart| uart.write(register, value as u32));
-        }
-        Ok(())
+        let done = shift != 0 || self.with(|uart| uart.write(register, value as u32));
+        if done { Ok(()) } else { Err(BusFault::Busy) }
     }
 
     fn reset(&self) {

@@ -50,8 +50,11 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
                 }
                 other => return Ok(other),
             };
-            if let Some(result) = answer {
-                arch.complete_mmio(result);
+            match answer {
+                // It is made again, unless the caller has something better to do first.
+                Some(Err(BusFault::Busy)) => return Ok(AxVCpuExitReason::Nothing),
+                Some(result) => arch.complete_mmio(result),
+                None => {}
             }
         }
     }
@@ -74,7 +77,7 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
             {
                 None
             }
-            _ => Some(Err(BusFault)),
+            _ => Some(Err(BusFault::Refused)),
         }
     }
 }

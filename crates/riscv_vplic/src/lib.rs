@@ -236,7 +236,7 @@ impl<N: Notify> Vplic<N> {
 #[inline]
 fn register(access: Access) -> Result<Option<Register>, BusFault> {
     if access.width != AccessWidth::Word || access.offset & 3 != 0 {
-        return Err(BusFault);
+        return Err(BusFault::Refused);
     }
     Ok(Register::at(access.offset))
 }

@@ -47,14 +47,14 @@ impl MmioDevice for Chip {
     fn read(&self, access: Access) -> Result<u64, BusFault> {
         match access.offset {
             0 => Ok(self.register.load(Ordering::Relaxed)),
-            _ => Err(BusFault),
+            _ => Err(BusFault::Refused),
         }
     }
 
     fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
         match access.offset {
             0 => self.register.store(value, Ordering::Relaxed),
-            _ => return Err(BusFault),
+            _ => return Err(BusFault::Refused),
         }
         Ok(())
     }

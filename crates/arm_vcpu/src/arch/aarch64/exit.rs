@@ -308,7 +308,11 @@ impl<H: ArmHost> ArmVCpu<H> {
                 self.serve_requests();
                 self.go_on()
             }
-            Some(Err(BusFault)) => self.hardware_abort(esr, read!("FAR_EL2")),
+            Some(Err(BusFault::Refused)) => self.hardware_abort(esr, read!("FAR_EL2")),
+            Some(Err(BusFault::Busy)) => {
+                self.serve_requests();
+                self.go_on()
+            }
             None => self.odd_data_abort(esr),
         }
     }

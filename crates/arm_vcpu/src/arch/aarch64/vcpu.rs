@@ -332,7 +332,9 @@ impl<H: ArmHost> AxArchVCpu for ArmVCpu<H> {
     fn complete_mmio(&mut self, result: Result<u64, BusFault>) {
         match result {
             Ok(value) => self.mmio.complete(value, &mut self.frame),
-            Err(BusFault) => {
+            // Made again: all of the instruction, as after an interrupt.
+            Err(BusFault::Busy) => {}
+            Err(BusFault::Refused) => {
                 let fault = self.mmio.take_fault();
                 self.refuse(fault);
             }

@@ -128,10 +128,14 @@ impl<H: RiscvHost> RiscvVCpu<H> {
                 self.serve_requests();
                 self.go_on()
             }
-            Some(Err(BusFault)) => self.inject_now(Exception {
+            Some(Err(BusFault::Refused)) => self.inject_now(Exception {
                 cause: access_fault(scause),
                 value: read!(STVAL),
             }),
+            Some(Err(BusFault::Busy)) => {
+                self.serve_requests();
+                self.go_on()
+            }
             None => self.not_for_devices(scause, addr),
         }
     }
