@@ -157,6 +157,7 @@ pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec
     let mut tree = Tree {
         fdt: Writer::default(),
         arch: &platform.arch,
+        bus: "soc",
         cells: Cells {
             address: 2,
             size: 2,
@@ -176,14 +177,10 @@ pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec
     if let Arch::Arm { gic: Some(_), .. } = platform.arch {
         tree.fdt.property_u32("interrupt-parent", tree.intc)?;
     }
-    tree.platform(platform)?;
-    for device in platform.devices {
-        tree.device(device)?;
-    }
+    tree.platform(platform, platform.devices)?;
     if let Some(uart) = &platform.uart {
         let aliases = tree.fdt.begin_node("aliases");
-        tree.fdt
-            .property_string("serial0", &node::uart_path(uart))?;
+        tree.fdt.property_string("serial0", &tree.uart_path(uart))?;
         tree.fdt.end_node(aliases);
     }
     let node = tree.fdt.begin_node("chosen");
