@@ -325,6 +325,24 @@ fn raw_goes_to_the_start_of_ram_or_where_it_is_told() {
     assert_eq!(error(&raw), PlanError::Image(ImageError::Empty));
 }
 
+/// Behind a raw program may be anything that is cleared at its start.
+#[test]
+fn the_tree_of_a_raw_program_is_far_from_it() {
+    let kernel = vec![0x5a; 0x1234];
+    let start = RAM[0].start;
+    let dtb = |size: u64| LoadPlan::new(&inputs(&kernel, &[start..start + size])).map(|p| p.dtb());
+    assert_eq!(dtb(1024 * MIB).unwrap(), start + 128 * MIB);
+    assert_eq!(dtb(64 * MIB).unwrap(), start + 32 * MIB);
+    assert_eq!(dtb(6 * MIB).unwrap(), start + 4 * MIB);
+    // The end of a small one.
+    assert_eq!(dtb(MIB).unwrap(), start + MIB - 0x1_0000);
+    // A large program may reach beyond the middle.
+    let kernel = vec![0x5a; 5 * MIB as usize];
+    let ram = [start..start + 8 * MIB];
+    let plan = LoadPlan::new(&inputs(&kernel, &ram)).unwrap();
+    assert_eq!(plan.dtb(), start + 6 * MIB);
+}
+
 #[test]
 fn ram_is_checked() {
     let kernel = image(0, MIB, 4096);
