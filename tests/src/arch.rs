@@ -24,6 +24,8 @@ pub struct Arch {
     pub selftests: &'static [(&'static str, usize, &'static str)],
     /// U-Boot, and QEMU's option that starts it.
     pub uboot: (&'static str, &'static str),
+    /// The memory and the keys of a VM in which U-Boot runs.
+    pub uboot_guest: (&'static str, &'static str),
     /// Where RAM starts, a machine's and a guest's.
     pub ram: u64,
     /// How far from there the kernel lies that `guests/bios` starts.
@@ -88,6 +90,11 @@ pub static AARCH64: Arch = Arch {
         ("max", 2, "2G"),
     ],
     uboot: ("-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin"),
+    // It looks for its tree where RAM starts, and for its settings in QEMU's second flash.
+    uboot_guest: (
+        "{ size = \"256MiB\" }, { gpa = 0x400_0000, size = \"2MiB\" }",
+        "kernel_load_addr = 0x4020_0000\ndtb_load_addr = 0x4000_0000\n",
+    ),
     ram: 0x4000_0000,
     bios_kernel: 0x8_0000,
     firmware: false,
@@ -147,6 +154,7 @@ pub static RISCV64: Arch = Arch {
         ("rva23s64", 2, "2G"),
     ],
     uboot: ("-kernel", "/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin"),
+    uboot_guest: ("{ size = \"256MiB\" }", "kernel_load_addr = 0x8020_0000\n"),
     ram: 0x8000_0000,
     bios_kernel: 0x20_0000,
     firmware: true,

@@ -12,6 +12,7 @@ pub fn cases(arch: &'static Arch) -> Vec<Case> {
         case("hello::one_vcpu", |test| hello(test, 1, 1)),
         case("hello::two_vcpus", |test| hello(test, 2, 2)),
         case("hello::two_vcpus_on_1_cpu", |test| hello(test, 2, 1)),
+        case("uboot::as_a_guest", uboot),
         case("naive::on_1_cpu", |test| naive(test, 1)),
         case("naive::on_4_cpus", |test| naive(test, 4)),
     ];
@@ -50,6 +51,19 @@ fn hello(test: &Test, vcpus: usize, cpus: usize) -> Result<(), Failure> {
     };
     running.expect(second)?;
     running.expect("hello: done")?;
+    running.finish(0).map(drop)
+}
+
+fn uboot(test: &Test) -> Result<(), Failure> {
+    let mut running = Machine::new(test).vm(Vm::uboot(test)?).boot()?;
+    running.expect("U-Boot 20")?;
+    running.expect("stop autoboot")?;
+    running.send(" ")?;
+    running.expect("=> ")?;
+    running.send("sleep 1\r")?;
+    running.expect("\n=> ")?;
+    running.send("poweroff\r")?;
+    running.expect("poweroff ...")?;
     running.finish(0).map(drop)
 }
 
