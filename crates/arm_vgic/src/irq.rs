@@ -177,11 +177,16 @@ impl IrqWord {
         }
     }
 
-    /// A linked level-sensitive interrupt that fired and was not taken yet: forgets it if its
-    /// line has fallen since. The physical controller fires it again if that is wrong.
+    /// The linked level-sensitive interrupts that fired and were not taken yet.
+    #[inline]
+    pub fn fired(&self) -> u32 {
+        self.line & self.linked & !self.edge & !self.latch & !self.active & !self.in_lr
+    }
+
+    /// One that [`fired`](Self::fired): forgets it if its line has fallen since. The physical
+    /// controller fires it again if that is wrong.
     pub fn resample<C: CpuInterface>(&mut self, bit: u32, pintid: u32) {
-        let fired = self.line & self.linked & !self.edge & !self.latch & !self.active & !self.in_lr;
-        if fired & bit != 0 && !C::phys_is_pending(pintid) {
+        if self.fired() & bit != 0 && !C::phys_is_pending(pintid) {
             self.line &= !bit;
             C::phys_set_active(pintid, false);
         }

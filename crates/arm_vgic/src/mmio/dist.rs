@@ -67,8 +67,13 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
                 let Some(w) = index.checked_sub(1).filter(|&w| w < spis.words.len()) else {
                     return Ok(0);
                 };
-                let word = spis.words[w];
-                in_the_way(spis, w, word.read_needs(reg))?;
+                in_the_way(spis, w, spis.words[w].read_needs(reg))?;
+                let word = &mut spis.words[w];
+                if reg.is_pending() {
+                    for b in bits(word.fired()) {
+                        word.resample::<C>(1 << b, intid(w, b));
+                    }
+                }
                 let mut value = word.read_bits(reg);
                 if reg.is_pending() {
                     for b in bits(word.linked & !value) {
