@@ -179,7 +179,7 @@ impl IrqWord {
 
     /// The linked level-sensitive interrupts that fired and were not taken yet.
     #[inline]
-    pub fn fired(&self) -> u32 {
+    fn fired(&self) -> u32 {
         self.line & self.linked & !self.edge & !self.latch & !self.active & !self.in_lr
     }
 
@@ -190,6 +190,19 @@ impl IrqWord {
             self.line &= !bit;
             C::phys_set_active(pintid, false);
         }
+    }
+
+    /// What is pending, where the physical interrupts `pintid` can be asked: linked ones are as
+    /// their lines are now. With nothing in a list register.
+    #[cold]
+    pub fn pending_now<C: CpuInterface>(&mut self, pintid: impl Fn(u32) -> u32) -> u32 {
+        for b in bits(self.fired()) {
+            self.resample::<C>(1 << b, pintid(b));
+        }
+        let known = self.pending();
+        bits(self.linked & !known).fold(known, |pending, b| {
+            pending | u32::from(C::phys_is_pending(pintid(b))) << b
+        })
     }
 
     /// The guest has deactivated interrupt `bit`, which is in no list register.

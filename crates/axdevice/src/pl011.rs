@@ -7,7 +7,7 @@ mod regs;
 mod uart;
 
 use crate::serial::{Model, Serial};
-use crate::{Access, AccessWidth, BusFault, IrqLine, MmioDevice};
+use crate::{Access, AccessWidth, BusFault, IrqLine, MmioDevice, WriteFault};
 use uart::Uart;
 
 /// An emulated PL011: 4 KiB of registers and one level-triggered line.
@@ -35,7 +35,7 @@ fn register(access: Access) -> Option<(u64, u32)> {
 #[cold]
 fn halves(access: Access) -> Result<[Access; 2], BusFault> {
     if access.width != AccessWidth::Double || access.offset & 3 != 0 {
-        return Err(BusFault::Refused);
+        return Err(BusFault);
     }
     let half = |offset| Access {
         offset,
@@ -57,14 +57,14 @@ impl MmioDevice for Pl011 {
 
     /// A write to a register's upper bytes only is ignored: the APB has no byte enables.
     #[inline]
-    fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
+    fn write(&self, access: Access, value: u64) -> Result<(), WriteFault> {
         let Some((register, shift)) = register(access) else {
             let [low, high] = halves(access)?;
             self.write(low, value & u64::from(u32::MAX))?;
             return self.write(high, value >> 32);
         };
         let done = shift != 0 || self.with(|uart| uart.write(register, value as u32));
-        if done { Ok(()) } else { Err(BusFault::Busy) }
+        if done { Ok(()) } else { Err(WriteFault::Busy) }
     }
 
     fn reset(&self) {

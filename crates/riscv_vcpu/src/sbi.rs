@@ -1,8 +1,6 @@
 //! The SBI that a guest finds: which function it calls, and what is answered without anything
 //! else. Pure: RISC-V Supervisor Binary Interface Specification 2.0.
 
-use legacy::Legacy;
-
 pub mod legacy;
 
 /// Error codes ("Binary Encoding", table of standard errors).
@@ -179,8 +177,8 @@ pub enum Call {
     },
     /// Writes one byte to the console.
     ConsoleWriteByte(u8),
-    /// A legacy call.
-    Legacy(Legacy),
+    /// A legacy call: see [`legacy::decode`].
+    Legacy,
     /// A call to the hypervisor itself.
     Hypervisor {
         /// Function number.
@@ -240,10 +238,8 @@ fn rare(a: [u64; 8], offer: Offer) -> Call {
             nr: function,
             args: [a0, a1, a2, a3, a4, a5],
         },
-        _ => match legacy::decode(extension, [a0, a1, a2, a3]) {
-            Some(call) => Call::Legacy(call),
-            None => Call::Done(Err(Error::NotSupported)),
-        },
+        _ if legacy::probe(extension) => Call::Legacy,
+        _ => Call::Done(Err(Error::NotSupported)),
     }
 }
 

@@ -41,7 +41,7 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use axdevice::{Access, AccessWidth, BusFault, IrqSink, MmioDevice};
+use axdevice::{Access, AccessWidth, BusFault, IrqSink, MmioDevice, WriteFault};
 use spin::Mutex;
 
 use regs::Register;
@@ -238,7 +238,7 @@ impl<N: Notify> Vplic<N> {
 #[inline]
 fn register(access: Access) -> Result<Option<Register>, BusFault> {
     if access.width != AccessWidth::Word || access.offset & 3 != 0 {
-        return Err(BusFault::Refused);
+        return Err(BusFault);
     }
     Ok(Register::at(access.offset))
 }
@@ -257,7 +257,7 @@ impl<N: Notify> MmioDevice for Vplic<N> {
     }
 
     #[inline]
-    fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
+    fn write(&self, access: Access, value: u64) -> Result<(), WriteFault> {
         let value = value as u32;
         match register(access)? {
             Some(Register::Claim(context)) => self.complete(context, value),

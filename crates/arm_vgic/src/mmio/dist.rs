@@ -70,17 +70,9 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
                 in_the_way(spis, w, spis.words[w].read_needs(reg))?;
                 let word = &mut spis.words[w];
                 if reg.is_pending() {
-                    for b in bits(word.fired()) {
-                        word.resample::<C>(1 << b, intid(w, b));
-                    }
+                    return Ok(word.pending_now::<C>(|b| intid(w, b)));
                 }
-                let mut value = word.read_bits(reg);
-                if reg.is_pending() {
-                    for b in bits(word.linked & !value) {
-                        value |= u32::from(C::phys_is_pending(intid(w, b))) << b;
-                    }
-                }
-                Ok(value)
+                Ok(word.read_bits(reg))
             })
         })
     }

@@ -13,7 +13,7 @@ impl MmioDevice for Probe {
         Ok(self.id << 32 | access.offset)
     }
 
-    fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
+    fn write(&self, access: Access, value: u64) -> Result<(), WriteFault> {
         self.written.lock().push((access.offset, value));
         Ok(())
     }
@@ -73,10 +73,7 @@ fn an_access_belongs_to_one_device_or_none() {
     assert_eq!(read(&bus, 0xfff, AccessWidth::Word), None);
     assert_eq!(read(&bus, 0x2000, AccessWidth::Byte), None);
     assert_eq!(read(&bus, 0x1002, AccessWidth::Word), Some(Ok(2)));
-    assert_eq!(
-        read(&bus, 0x1004, AccessWidth::Word),
-        Some(Err(BusFault::Refused))
-    );
+    assert_eq!(read(&bus, 0x1004, AccessWidth::Word), Some(Err(BusFault)));
     assert_eq!(
         read(&bus, 0x1008, AccessWidth::Double),
         Some(Ok(2 << 32 | 2))
@@ -103,7 +100,7 @@ fn writes_are_cut_to_their_width_and_reset_reaches_the_device() {
     bus.reset();
     assert!(device.written.lock().is_empty());
     let beyond = bus.write(0, 0x1fff.into(), AccessWidth::Half, 0, &mut last);
-    assert_eq!(beyond, Some(Err(BusFault::Refused)));
+    assert_eq!(beyond, Some(Err(WriteFault::Refused)));
 }
 
 proptest! {

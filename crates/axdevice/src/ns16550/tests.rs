@@ -55,7 +55,7 @@ impl Bench {
     fn set(&self, offset: u64, value: u8) -> bool {
         let access = Self::access(offset, AccessWidth::Byte);
         let done = self.uart.write(access, value.into());
-        assert_ne!(done, Err(BusFault::Refused));
+        assert_ne!(done, Err(WriteFault::Refused));
         self.check_line();
         done.is_ok()
     }

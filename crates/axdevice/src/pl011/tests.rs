@@ -55,7 +55,7 @@ impl Bench {
             width,
         };
         let done = self.uart.write(access, value.into());
-        assert_ne!(done, Err(BusFault::Refused));
+        assert_ne!(done, Err(WriteFault::Refused));
         self.check_line();
         done.is_ok()
     }
@@ -137,8 +137,8 @@ fn widths_and_lanes() {
     assert_eq!(at(IBRD + 2, AccessWidth::Half), Ok(0));
     b.set(FBRD, 0x15);
     assert_eq!(at(IBRD, AccessWidth::Double), Ok(0x15_0000_abcd));
-    assert_eq!(at(IBRD + 2, AccessWidth::Double), Err(BusFault::Refused));
-    assert_eq!(at(IBRD + 3, AccessWidth::Half), Err(BusFault::Refused));
+    assert_eq!(at(IBRD + 2, AccessWidth::Double), Err(BusFault));
+    assert_eq!(at(IBRD + 3, AccessWidth::Half), Err(BusFault));
     let put = |offset, width, value| {
         b.uart.write(
             Access {
@@ -200,7 +200,7 @@ fn a_full_queue_is_a_full_fifo() {
         offset: DR,
         width: AccessWidth::Double,
     };
-    assert_eq!(b.uart.write(access, 0x1_0000_0003), Err(BusFault::Busy));
+    assert_eq!(b.uart.write(access, 0x1_0000_0003), Err(WriteFault::Busy));
     b.set(IMSC, INT_TX);
     assert_eq!(b.output(7).len(), 7);
     assert_eq!(b.get(MIS), 0);

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use axaddrspace::{GuestPhysAddr, GuestPhysRange, HostPhysAddr, Vmsa};
-use axdevice::{Access, BusFault, IrqSink, MmioDevice};
+use axdevice::{Access, BusFault, IrqSink, MmioDevice, WriteFault};
 use axerrno::{AxError, AxResult};
 use axvcpu::{
     ArchVm, AxArchVCpu, AxVCpuExitReason, ConsoleModel, GuestMemory, PowerOnError, VmSetup,
@@ -47,14 +47,14 @@ impl MmioDevice for Chip {
     fn read(&self, access: Access) -> Result<u64, BusFault> {
         match access.offset {
             0 => Ok(self.register.load(Ordering::Relaxed)),
-            _ => Err(BusFault::Refused),
+            _ => Err(BusFault),
         }
     }
 
-    fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
+    fn write(&self, access: Access, value: u64) -> Result<(), WriteFault> {
         match access.offset {
             0 => self.register.store(value, Ordering::Relaxed),
-            _ => return Err(BusFault::Refused),
+            _ => return Err(WriteFault::Refused),
         }
         Ok(())
     }

@@ -32,9 +32,9 @@ pub const fn probe(extension: u64) -> bool {
     extension <= SHUTDOWN
 }
 
-/// Decodes a call; `a` holds a0 to a3. `None` if it is none of these.
-pub fn decode(extension: u64, a: [u64; 4]) -> Option<Legacy> {
-    let [a0, start, size, asid] = a;
+/// Decodes a call; `a` holds a0 to a7. `None` if it is none of these.
+pub fn decode(a: [u64; 8]) -> Option<Legacy> {
+    let [a0, start, size, asid, .., extension] = a;
     let translations = |asid| Fence::Translations { start, size, asid };
     Some(match extension {
         SET_TIMER => Legacy::SetTimer(a0),

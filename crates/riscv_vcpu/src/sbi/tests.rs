@@ -1,3 +1,4 @@
+use super::legacy::Legacy;
 use super::*;
 use proptest::prelude::*;
 
@@ -70,7 +71,7 @@ fn probes_are_true() {
 #[test]
 fn legacy_calls() {
     // They have no function number.
-    let call = |extension| call(extension, 7, [0x141, 0x1000, 0x2000, 9]);
+    let decoded = |extension| legacy::decode([0x141, 0x1000, 0x2000, 9, 0, 0, 7, extension]);
     let (start, size) = (0x1000, 0x2000);
     let fence = |asid| Fence::Translations { start, size, asid };
     let expected = [
@@ -85,10 +86,12 @@ fn legacy_calls() {
         Legacy::Shutdown,
     ];
     for (extension, legacy) in (0..).zip(expected) {
-        assert_eq!(call(extension), Call::Legacy(legacy));
+        assert_eq!(call(extension, 7, []), Call::Legacy);
+        assert_eq!(decoded(extension), Some(legacy));
     }
     for extension in 9..0x10 {
-        assert_eq!(call(extension), NOT_SUPPORTED);
+        assert_eq!(call(extension, 7, []), NOT_SUPPORTED);
+        assert_eq!(decoded(extension), None);
     }
 }
 

@@ -71,8 +71,11 @@ fn other_widths_are_refused_and_reserved_offsets_read_as_zero() {
         (5, Word),
         (claim(0), Byte),
     ] {
-        assert_eq!(p.read(access(offset, width)), Err(BusFault::Refused));
-        assert_eq!(p.write(access(offset, width), 1), Err(BusFault::Refused));
+        assert_eq!(p.read(access(offset, width)), Err(BusFault));
+        assert_eq!(
+            p.write(access(offset, width), 1),
+            Err(axdevice::WriteFault::Refused)
+        );
     }
     assert_eq!(get(&p, priority(1)), 3);
     for offset in [

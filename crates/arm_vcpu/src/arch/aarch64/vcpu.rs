@@ -332,9 +332,7 @@ impl<H: ArmHost> AxArchVCpu for ArmVCpu<H> {
     fn complete_mmio(&mut self, result: Result<u64, BusFault>) {
         match result {
             Ok(value) => self.mmio.complete(value, &mut self.frame),
-            // Made again: all of the instruction, as after an interrupt.
-            Err(BusFault::Busy) => {}
-            Err(BusFault::Refused) => {
+            Err(BusFault) => {
                 let fault = self.mmio.take_fault();
                 self.refuse(fault);
             }

@@ -8,13 +8,16 @@ use super::sbi::{ECALL_LENGTH, FIRST_ARGUMENT};
 use super::vcpu::{Exception, RiscvVCpu};
 use crate::RiscvHost;
 use crate::inject::{access_fault, cause};
-use crate::sbi::legacy::Legacy;
+use crate::sbi::legacy::{self, Legacy};
 use crate::sbi::{Answer, Error, HartMask};
 
 impl<H: RiscvHost> RiscvVCpu<H> {
     /// a0 is all that a legacy call returns.
     #[inline(never)]
-    pub(super) fn legacy_call(&mut self, call: Legacy) -> bool {
+    pub(super) fn legacy_call(&mut self) -> bool {
+        let Some(call) = legacy::decode(self.arguments()) else {
+            return true;
+        };
         let answer = match call {
             Legacy::SetTimer(value) => {
                 self.set_timer(value);

@@ -22,8 +22,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
     #[inline]
     pub(super) fn call(&mut self) -> bool {
         self.skip(ECALL_LENGTH);
-        let a = core::array::from_fn(|n| self.frame.gpr(FIRST_ARGUMENT + n));
-        match sbi::decode(a, || self.vm.offer()) {
+        match sbi::decode(self.arguments(), || self.vm.offer()) {
             Call::SetTimer(value) => {
                 self.set_timer(value);
                 self.done(Ok(0))
@@ -41,6 +40,12 @@ impl<H: RiscvHost> RiscvVCpu<H> {
             Call::Done(answer) => self.done(answer),
             other => self.rare_call(other),
         }
+    }
+
+    /// a0 to a7.
+    #[inline(always)]
+    pub(super) fn arguments(&self) -> [u64; 8] {
+        core::array::from_fn(|n| self.frame.gpr(FIRST_ARGUMENT + n))
     }
 
     #[inline]
@@ -77,7 +82,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
                 let answer = self.console_byte(byte);
                 return self.console_done(answer);
             }
-            Call::Legacy(call) => return self.legacy_call(call),
+            Call::Legacy => return self.legacy_call(),
             Call::Hypervisor { nr, args } => AxVCpuExitReason::Hypercall { nr, args },
             // Served by `call`.
             Call::Done(_) | Call::SetTimer(_) | Call::SendIpi(_) | Call::RemoteFence(..) => {
@@ -88,7 +93,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
     }
 
     /// A new time clears the interrupt of the last ("Set Timer").
-    #[inline]
+    #[inline(always)]
     pub(super) fn set_timer(&mut self, value: u64) {
         if self.features.sstc {
             write!(VSTIMECMP, value);
@@ -99,7 +104,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn send_ipi(&mut self, mask: HartMask) -> Answer {
         let targets = mask.select(&self.vm.harts)?;
         self.vm.send_ipi(targets);
@@ -107,6 +112,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
     }
 
     /// See [`crate::RiscvVm`]'s `fence_others`.
+    #[inline(always)]
     pub(super) fn remote_fence(&mut self, mask: HartMask, fence: Fence) -> Answer {
         let targets = mask.select(&self.vm.harts)?;
         let own = 1u64.checked_shl(self.id as u32).unwrap_or(0);

@@ -308,7 +308,7 @@ impl<H: RiscvHost> AxArchVCpu for RiscvVCpu<H> {
     fn complete_mmio(&mut self, result: Result<u64, BusFault>) {
         // A device's accesses are made in the handler: there is nothing to complete. What was
         // reported is a fault, which is refused or made again.
-        if let (Err(BusFault::Refused), Some(exception)) = (result, self.refused.take()) {
+        if let (Err(BusFault), Some(exception)) = (result, self.refused.take()) {
             let (pc, supervisor) = (self.frame.pc, self.frame.supervisor);
             self.frame.pc = self.inject(exception, pc, supervisor);
             self.frame.supervisor = true;
