@@ -168,7 +168,12 @@ pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec
         used_phandles: BTreeSet::new(),
     };
     let root = tree.fdt.begin_node("");
-    tree.fdt.property_string("compatible", "linux,dummy-virt")?;
+    // As QEMU's machines of that name say: boot loaders and kernels choose their board by it.
+    let machine = match platform.arch {
+        Arch::Arm { .. } => "linux,dummy-virt",
+        Arch::Riscv { .. } => "riscv-virtio",
+    };
+    tree.fdt.property_string("compatible", machine)?;
     tree.fdt.property_string("model", "axhv guest")?;
     tree.fdt.property_u32("#address-cells", 2)?;
     tree.fdt.property_u32("#size-cells", 2)?;

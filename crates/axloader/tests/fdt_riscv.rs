@@ -61,6 +61,7 @@ fn generated_tree_says_what_the_platform_is() {
     let fdt = Fdt::new(&dtb).unwrap();
     let at = |path: &str| fdt.find_node(path).unwrap_or_else(|| panic!("no {path}"));
 
+    assert_eq!(text(&at("/"), "compatible"), "riscv-virtio\0");
     assert_eq!(
         cells(&at("/memory@80000000"), "reg"),
         [0, 0x8000_0000, 0, 0x2000_0000]
