@@ -104,6 +104,8 @@ pub struct LoadPlan<'a> {
     dtb: u64,
     /// A device tree whose place is chosen lies here or above, if there is room.
     dtb_from: u64,
+    /// But here, if there is room.
+    dtb_at: Option<u64>,
     ramdisk: Option<Range<u64>>,
 }
 
@@ -115,7 +117,8 @@ impl<'a> LoadPlan<'a> {
     ///   use the memory below them;
     /// - the device tree at the next multiple of 2 MiB behind the kernel, because kernels before
     ///   v4.2 find it within 512 MiB of themselves only; in a small RAM at its end; for a raw program
-    ///   in the middle of its RAM, or 128 MiB from its start;
+    ///   in the middle of its RAM, or 128 MiB from its start; for an ELF file on Arm at the start of
+    ///   RAM, if the file leaves that free;
     /// - the ramdisk as high as the kernel reaches, so that it doesn't split the free memory.
     pub fn new(inputs: &Inputs<'a>) -> Result<Self, PlanError> {
         let mut plan = Self {
@@ -124,6 +127,7 @@ impl<'a> LoadPlan<'a> {
             entry: 0,
             dtb: 0,
             dtb_from: 0,
+            dtb_at: None,
             ramdisk: None,
         };
         plan.place_bios(inputs)?;
@@ -240,6 +244,8 @@ impl<'a> LoadPlan<'a> {
             }
             Kind::Elf => {
                 let image = elf::parse(inputs.kernel, inputs.protocol.elf_machine)?;
+                let start = inputs.ram.first().map(|region| region.start);
+                self.dtb_at = start.filter(|_| inputs.protocol.elf_tree_first);
                 self.place_elf(inputs, &image)
             }
             Kind::Foreign => Err(ImageError::OtherArchitecture.into()),
@@ -394,8 +400,12 @@ impl<'a> LoadPlan<'a> {
             })?;
         let kernel = self.space.extent_of(What::Kernel);
         let addr = self
-            .space
-            .lowest(kernel.end.max(self.dtb_from), room, DTB_MAX)
+            .dtb_at
+            .filter(|&at| self.space.lowest(at, room, CHUNK) == Some(at))
+            .or_else(|| {
+                self.space
+                    .lowest(kernel.end.max(self.dtb_from), room, DTB_MAX)
+            })
             .or_else(|| self.space.highest(0..u64::MAX, room, CHUNK))
             .ok_or(PlanError::NoRoom {
                 what: What::Dtb,

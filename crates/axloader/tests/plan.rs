@@ -218,6 +218,20 @@ fn elf_goes_where_it_is_linked_with_bss_cleared() {
     );
 }
 
+/// As QEMU has it on Arm, where such a program isn't told where it is.
+#[test]
+fn the_tree_of_an_elf_file_is_where_ram_starts() {
+    let start = RAM[0].start;
+    let dtb = |linked| {
+        let kernel = two_segments(2, linked);
+        LoadPlan::new(&inputs(&kernel, &RAM)).unwrap().dtb()
+    };
+    assert_eq!(dtb(start + 0x8_0000), start);
+    // Unless there is something.
+    assert!(dtb(start) >= start + 2 * MIB);
+    assert!(dtb(start + 0x1000) >= start + 2 * MIB);
+}
+
 #[test]
 fn position_independent_elf_moves() {
     let kernel = two_segments(3, 0);
