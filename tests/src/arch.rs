@@ -24,6 +24,8 @@ pub struct Arch {
     pub selftests: &'static [(&'static str, usize, &'static str)],
     /// U-Boot, and QEMU's option that starts it.
     pub uboot: (&'static str, &'static str),
+    /// The memory and the keys of a VM in which U-Boot runs.
+    pub uboot_guest: (&'static str, &'static str),
     /// Where RAM starts, a machine's and a guest's.
     pub ram: u64,
     /// How far from there the kernel lies that `guests/bios` starts.
@@ -38,6 +40,8 @@ pub struct Arch {
     pub hello: [&'static str; 2],
     /// How many cases of the test guest pass at least: on the board itself, with one vCPU, with more.
     pub testguest: [usize; 3],
+    /// The ways by which `guests/naive` prints.
+    pub naive: &'static [&'static str],
     /// How the VM of `guests/faulty` ends.
     pub fault: &'static str,
     /// The classes of `guests/chaos`: vectors or what comes nearest, system registers, devices, the
@@ -89,6 +93,11 @@ pub static AARCH64: Arch = Arch {
         ("max", 2, "2G"),
     ],
     uboot: ("-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin"),
+    // It looks for its tree where RAM starts, and for its settings in QEMU's second flash.
+    uboot_guest: (
+        "{ size = \"256MiB\" }, { gpa = 0x400_0000, size = \"2MiB\" }",
+        "kernel_load_addr = 0x4020_0000\ndtb_load_addr = 0x4000_0000\n",
+    ),
     ram: 0x4000_0000,
     bios_kernel: 0x8_0000,
     firmware: false,
@@ -96,6 +105,7 @@ pub static AARCH64: Arch = Arch {
     linux_interrupts: ["arch_timer", "IPI"],
     hello: ["CPU 0 runs at EL1", "PSCI version 0x10001"],
     testguest: [90, 105, 120],
+    naive: &["unlooked"],
     fault: "fault: vCPU 0: no exception handler can be fetched, pc 0x200000200",
     chaos: ["vector", "sysreg", "mmio", "gic", "psci"],
     rtc: Rtc {
@@ -152,6 +162,7 @@ pub static RISCV64: Arch = Arch {
         ("rva23s64", 2, "2G"),
     ],
     uboot: ("-kernel", "/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin"),
+    uboot_guest: ("{ size = \"256MiB\" }", "kernel_load_addr = 0x8020_0000\n"),
     ram: 0x8000_0000,
     bios_kernel: 0x20_0000,
     firmware: true,
@@ -159,6 +170,7 @@ pub static RISCV64: Arch = Arch {
     linux_interrupts: ["riscv-timer", "IPI"],
     hello: ["CPU 0 runs at S-mode", "SBI version 0x2000000"],
     testguest: [95, 105, 125],
+    naive: &["unlooked", "legacy"],
     fault: "fault: vCPU 0: no exception handler can be fetched, pc 0x200000000",
     chaos: ["vector", "csr", "mmio", "plic", "sbi"],
     rtc: Rtc {

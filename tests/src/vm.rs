@@ -13,9 +13,8 @@ pub struct Vm {
     ramdisk: Option<String>,
     cmdline: Option<String>,
     cpus: usize,
+    /// The regions of its memory.
     memory: String,
-    /// Where its RAM is, if it is at the same address for the VM and on the machine.
-    at: Option<u64>,
     base: String,
     extra: String,
 }
@@ -28,8 +27,7 @@ impl Vm {
             ramdisk: None,
             cmdline: None,
             cpus,
-            memory: memory.into(),
-            at: None,
+            memory: size(memory),
             base: String::new(),
             extra: String::new(),
         }
@@ -48,6 +46,20 @@ impl Vm {
         Self::new(name, &format!("{name}.bin"), cpus, "64MiB")
     }
 
+    /// U-Boot, as Debian builds it for QEMU's `virt`: code of others that knows nothing of us.
+    pub fn uboot(test: &Test) -> Result<Self, Failure> {
+        let (_, program) = test.arch.uboot;
+        let (memory, extra) = test.arch.uboot_guest;
+        // A description names files by relative paths only.
+        std::fs::copy(program, test.dir()?.join("u-boot.bin"))
+            .map_err(|e| format!("{program}: {e}"))?;
+        Ok(Self {
+            memory: memory.into(),
+            extra: extra.into(),
+            ..Self::new("uboot", "./u-boot.bin", 2, "")
+        })
+    }
+
     fn is_linux(&self) -> bool {
         self.kernel.starts_with("linux/")
     }
@@ -60,13 +72,14 @@ impl Vm {
 
     /// Changes the size of RAM.
     pub fn memory(mut self, memory: &str) -> Self {
-        self.memory = memory.into();
+        self.memory = size(memory);
         self
     }
 
-    /// Gives it RAM at this address of the machine.
-    pub fn identical(mut self, address: u64) -> Self {
-        self.at = Some(address);
+    /// Gives it RAM of this size at the same address as on the machine.
+    pub fn identical(mut self, size: &str, address: u64) -> Self {
+        self.memory =
+            format!("{{ gpa = {address:#x}, size = \"{size}\", map_type = \"identical\" }}");
         self
     }
 
@@ -91,13 +104,14 @@ impl Vm {
     /// The description, with paths relative to `build/tests/TEST/`. Linux's console is the VM's.
     fn toml(&self, id: usize, arch: &Arch) -> String {
         let guests = format!("../../guests/{}", arch.name);
-        let at = self.at.map_or(String::new(), |at| {
-            format!(", gpa = {at:#x}, map_type = \"identical\"")
-        });
+        let kernel: String = match self.kernel.as_str() {
+            beside if beside.starts_with("./") => beside.into(),
+            name => format!("{guests}/{name}"),
+        };
         let mut toml = format!(
-            "[base]\nid = {id}\nname = \"{}\"\ncpu_num = {}\n{}\n[kernel]\nkernel_path = \"{guests}/{}\"\n\
-             memory_regions = [{{ size = \"{}\"{at} }}]\n",
-            self.name, self.cpus, self.base, self.kernel, self.memory
+            "[base]\nid = {id}\nname = \"{}\"\ncpu_num = {}\n{}\n[kernel]\nkernel_path = \"{kernel}\"\n\
+             memory_regions = [{}]\n",
+            self.name, self.cpus, self.base, self.memory
         );
         if let Some(ramdisk) = &self.ramdisk {
             toml += &format!("ramdisk_path = \"{guests}/{ramdisk}\"\n");
@@ -108,6 +122,11 @@ impl Vm {
         }
         toml + &self.extra
     }
+}
+
+/// A region of so much memory.
+fn size(size: &str) -> String {
+    format!("{{ size = \"{size}\" }}")
 }
 
 /// Writes the descriptions of `vms` and their bundle into the directory of `test`; gives the bundle.

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use axdevice::{Access, BusFault, MmioDevice};
+use axdevice::{Access, BusFault, MmioDevice, WriteFault};
 
 use crate::ArmHost;
 use crate::vm::Gic;
@@ -20,7 +20,7 @@ impl<H: ArmHost> MmioDevice for DistributorPort<H> {
             .dist_read(access.vcpu, access.offset, access.width.bytes()))
     }
 
-    fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
+    fn write(&self, access: Access, value: u64) -> Result<(), WriteFault> {
         self.0
             .dist_write(access.vcpu, access.offset, access.width.bytes(), value);
         Ok(())
@@ -37,7 +37,7 @@ impl<H: ArmHost> MmioDevice for RedistributorPort<H> {
             .redist_read(access.vcpu, access.offset, access.width.bytes()))
     }
 
-    fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
+    fn write(&self, access: Access, value: u64) -> Result<(), WriteFault> {
         self.0
             .redist_write(access.vcpu, access.offset, access.width.bytes(), value);
         Ok(())

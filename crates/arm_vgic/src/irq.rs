@@ -177,14 +177,32 @@ impl IrqWord {
         }
     }
 
-    /// A linked level-sensitive interrupt that fired and was not taken yet: forgets it if its
-    /// line has fallen since. The physical controller fires it again if that is wrong.
+    /// The linked level-sensitive interrupts that fired and were not taken yet.
+    #[inline]
+    fn fired(&self) -> u32 {
+        self.line & self.linked & !self.edge & !self.latch & !self.active & !self.in_lr
+    }
+
+    /// One that [`fired`](Self::fired): forgets it if its line has fallen since. The physical
+    /// controller fires it again if that is wrong.
     pub fn resample<C: CpuInterface>(&mut self, bit: u32, pintid: u32) {
-        let fired = self.line & self.linked & !self.edge & !self.latch & !self.active & !self.in_lr;
-        if fired & bit != 0 && !C::phys_is_pending(pintid) {
+        if self.fired() & bit != 0 && !C::phys_is_pending(pintid) {
             self.line &= !bit;
             C::phys_set_active(pintid, false);
         }
+    }
+
+    /// What is pending, where the physical interrupts `pintid` can be asked: linked ones are as
+    /// their lines are now. With nothing in a list register.
+    #[cold]
+    pub fn pending_now<C: CpuInterface>(&mut self, pintid: impl Fn(u32) -> u32) -> u32 {
+        for b in bits(self.fired()) {
+            self.resample::<C>(1 << b, pintid(b));
+        }
+        let known = self.pending();
+        bits(self.linked & !known).fold(known, |pending, b| {
+            pending | u32::from(C::phys_is_pending(pintid(b))) << b
+        })
     }
 
     /// The guest has deactivated interrupt `bit`, which is in no list register.

@@ -65,6 +65,22 @@ pub struct Access {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BusFault;
 
+/// A write that was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteFault {
+    /// As a read may be: [`BusFault`].
+    Refused,
+    /// The device can't take it yet: the guest makes it again, and takes interrupts in between. As a
+    /// bus that stalls, but nothing waits for it.
+    Busy,
+}
+
+impl From<BusFault> for WriteFault {
+    fn from(BusFault: BusFault) -> Self {
+        Self::Refused
+    }
+}
+
 /// A device on a memory-mapped bus. Called with interrupts masked, from any vCPU of its VM at the
 /// same time: it locks what it shares. It must not block, allocate or format.
 pub trait MmioDevice: Send + Sync {
@@ -72,7 +88,7 @@ pub trait MmioDevice: Send + Sync {
     fn read(&self, access: Access) -> Result<u64, BusFault>;
 
     /// Writes; bits of `value` above the access's width are zero.
-    fn write(&self, access: Access, value: u64) -> Result<(), BusFault>;
+    fn write(&self, access: Access, value: u64) -> Result<(), WriteFault>;
 
     /// Back to the state after power-on.
     fn reset(&self);

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use axaddrspace::{GuestPhysAddr, GuestPhysRange};
 use axerrno::AxError;
 
-use crate::{Access, AccessWidth, BusFault, MmioDevice};
+use crate::{Access, AccessWidth, BusFault, MmioDevice, WriteFault};
 
 /// A device can't be put on the bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,11 +130,11 @@ impl Bus {
         width: AccessWidth,
         value: u64,
         last: &mut LastHit,
-    ) -> Option<Result<(), BusFault>> {
+    ) -> Option<Result<(), WriteFault>> {
         let (region, offset) = self.find(addr.as_usize(), last)?;
         Some(match access(region, vcpu, offset, width) {
             Ok(access) => region.device.write(access, value & width.mask()),
-            Err(fault) => Err(fault),
+            Err(fault) => Err(fault.into()),
         })
     }
 

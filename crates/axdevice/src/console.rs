@@ -27,9 +27,6 @@ pub trait ConsolePort: Send + Sync {
     /// Whether the guest looks at its input: it has set up the receiver, and takes receive
     /// interrupts or polls. Input that is not typed by somebody who watches should wait for it.
     fn guest_listens(&self) -> bool;
-
-    /// How many bytes the guest has lost by sending although its UART was full, since power-on.
-    fn lost_output(&self) -> u64;
 }
 
 /// Called by an emulated UART, on the CPU of the vCPU that uses it, with interrupts masked and no

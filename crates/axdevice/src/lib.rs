@@ -13,7 +13,7 @@ mod pl011;
 mod ring;
 mod serial;
 
-pub use access::{Access, AccessWidth, BusFault, MmioDevice};
+pub use access::{Access, AccessWidth, BusFault, MmioDevice, WriteFault};
 pub use bus::{Bus, BusBuilder, BusError, LastHit};
 pub use console::{ConsoleHook, ConsolePort};
 pub use line::{IrqLine, IrqSink};

@@ -13,7 +13,7 @@ mod regs;
 mod uart;
 
 use crate::serial::{Model, Serial};
-use crate::{Access, BusFault, IrqLine, MmioDevice};
+use crate::{Access, BusFault, IrqLine, MmioDevice, WriteFault};
 use uart::Uart;
 
 /// An emulated 16550A: eight registers and one level-triggered line.
@@ -37,9 +37,9 @@ impl MmioDevice for Ns16550 {
     }
 
     #[inline]
-    fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
-        self.with(|uart| uart.write(access.offset, value as u8));
-        Ok(())
+    fn write(&self, access: Access, value: u64) -> Result<(), WriteFault> {
+        let done = self.with(|uart| uart.write(access.offset, value as u8));
+        if done { Ok(()) } else { Err(WriteFault::Busy) }
     }
 
     fn reset(&self) {

@@ -7,7 +7,7 @@ mod regs;
 mod uart;
 
 use crate::serial::{Model, Serial};
-use crate::{Access, AccessWidth, BusFault, IrqLine, MmioDevice};
+use crate::{Access, AccessWidth, BusFault, IrqLine, MmioDevice, WriteFault};
 use uart::Uart;
 
 /// An emulated PL011: 4 KiB of registers and one level-triggered line.
@@ -57,16 +57,14 @@ impl MmioDevice for Pl011 {
 
     /// A write to a register's upper bytes only is ignored: the APB has no byte enables.
     #[inline]
-    fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
+    fn write(&self, access: Access, value: u64) -> Result<(), WriteFault> {
         let Some((register, shift)) = register(access) else {
             let [low, high] = halves(access)?;
             self.write(low, value & u64::from(u32::MAX))?;
             return self.write(high, value >> 32);
         };
-        if shift == 0 {
-            self.with(|uart| uart.write(register, value as u32));
-        }
-        Ok(())
+        let done = shift != 0 || self.with(|uart| uart.write(register, value as u32));
+        if done { Ok(()) } else { Err(WriteFault::Busy) }
     }
 
     fn reset(&self) {

@@ -3,8 +3,11 @@
 //!
 //! The line to the console is infinitely fast: what the guest sends is in the console's queue at
 //! once, so that its transmit FIFO passes from filled to empty between two of its accesses, until
-//! that queue is full. Then the last 16 bytes of the queue are the FIFO the guest sees. Input waits
-//! in a queue of its own until there is room in the receive FIFO, so only loopback can overrun it.
+//! that queue is full. Then the last 16 bytes of the queue are the FIFO the guest sees. Who writes to
+//! that although it is full has to write again ([`WriteFault::Busy`](crate::WriteFault::Busy)) until there
+//! is room: where a chip would lose the character, a guest that never looks (many small ones don't,
+//! and never lost any on an emulated board) goes as fast as its console. Input waits in a queue of its
+//! own until there is room in the receive FIFO, so only loopback can overrun it.
 
 use alloc::sync::Arc;
 
@@ -51,7 +54,6 @@ pub(crate) struct Queues {
     pub firmware: bool,
     /// The console has input that was refused.
     input_refused: bool,
-    lost: u64,
     pub events: Events,
 }
 
@@ -63,7 +65,6 @@ impl Queues {
             polls: 0,
             firmware: false,
             input_refused: false,
-            lost: 0,
             events: Events::NONE,
         }
     }
@@ -90,11 +91,10 @@ impl Queues {
         self.polls = 0;
     }
 
-    /// Sends a character by a FIFO of `depth`; `false`: it is full, the character is lost.
+    /// Sends a character by a FIFO of `depth`; `false`: it is full.
     #[inline]
     pub fn push(&mut self, byte: u8, depth: usize) -> bool {
         if self.tx_level() >= depth {
-            self.lost = self.lost.saturating_add(1);
             return false;
         }
         self.output.push(byte);
@@ -291,10 +291,6 @@ impl<M: Model> ConsolePort for Serial<M> {
 
     fn guest_listens(&self) -> bool {
         self.uart.lock().0.listens()
-    }
-
-    fn lost_output(&self) -> u64 {
-        self.uart.lock().0.queues().lost
     }
 }
 

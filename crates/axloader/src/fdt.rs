@@ -163,6 +163,7 @@ pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec
     let mut tree = Tree {
         fdt: Writer::default(),
         arch: &platform.arch,
+        bus: "soc",
         cells: Cells {
             address: 2,
             size: 2,
@@ -173,7 +174,12 @@ pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec
         used_phandles: BTreeSet::new(),
     };
     let root = tree.fdt.begin_node("");
-    tree.fdt.property_string("compatible", "linux,dummy-virt")?;
+    // As QEMU's machines of that name say: boot loaders and kernels choose their board by it.
+    let machine = match platform.arch {
+        Arch::Arm { .. } => "linux,dummy-virt",
+        Arch::Riscv { .. } => "riscv-virtio",
+    };
+    tree.fdt.property_string("compatible", machine)?;
     tree.fdt.property_string("model", "axhv guest")?;
     tree.fdt.property_u32("#address-cells", 2)?;
     tree.fdt.property_u32("#size-cells", 2)?;
@@ -182,14 +188,10 @@ pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec
     if let Arch::Arm { gic: Some(_), .. } = platform.arch {
         tree.fdt.property_u32("interrupt-parent", tree.intc)?;
     }
-    tree.platform(platform)?;
-    for device in platform.devices {
-        tree.device(device)?;
-    }
+    tree.platform(platform, platform.devices)?;
     if let Some(uart) = platform.uarts.first() {
         let aliases = tree.fdt.begin_node("aliases");
-        tree.fdt
-            .property_string("serial0", &node::uart_path(uart))?;
+        tree.fdt.property_string("serial0", &tree.uart_path(uart))?;
         tree.fdt.end_node(aliases);
     }
     let node = tree.fdt.begin_node("chosen");

@@ -24,6 +24,11 @@ const DTB_MAX: u64 = 2 << 20;
 /// first page tables.
 const UNKNOWN_BSS: u64 = 16 << 20;
 
+/// A raw program gets its device tree this far from the start of its RAM at most, where that is not
+/// beyond the middle: it says nothing of the BSS, heap and stack behind it, and may clear them before
+/// it reads the tree. QEMU's rule for Arm boards is the same.
+const FAR: u64 = 128 << 20;
+
 /// What the configuration says, and the files it names. Addresses left out are chosen.
 #[derive(Clone, Debug)]
 pub struct Inputs<'a> {
@@ -97,6 +102,10 @@ pub struct LoadPlan<'a> {
     space: Space,
     entry: u64,
     dtb: u64,
+    /// A device tree whose place is chosen lies here or above, if there is room.
+    dtb_from: u64,
+    /// But here, if there is room.
+    dtb_at: Option<u64>,
     ramdisk: Option<Range<u64>>,
 }
 
@@ -107,7 +116,9 @@ impl<'a> LoadPlan<'a> {
     /// - the kernel as low in RAM as its boot protocol allows, because kernels before v4.6 can't
     ///   use the memory below them;
     /// - the device tree at the next multiple of 2 MiB behind the kernel, because kernels before
-    ///   v4.2 find it within 512 MiB of themselves only; in a small RAM at its end;
+    ///   v4.2 find it within 512 MiB of themselves only; in a small RAM at its end; for a raw program
+    ///   in the middle of its RAM, or 128 MiB from its start; for an ELF file on Arm at the start of
+    ///   RAM, if the file leaves that free;
     /// - the ramdisk as high as the kernel reaches, so that it doesn't split the free memory.
     pub fn new(inputs: &Inputs<'a>) -> Result<Self, PlanError> {
         let mut plan = Self {
@@ -115,6 +126,8 @@ impl<'a> LoadPlan<'a> {
             space: Space::new(inputs.ram)?,
             entry: 0,
             dtb: 0,
+            dtb_from: 0,
+            dtb_at: None,
             ramdisk: None,
         };
         plan.place_bios(inputs)?;
@@ -227,6 +240,8 @@ impl<'a> LoadPlan<'a> {
             Kind::Zboot => self.place_gzip(inputs, zboot_payload(inputs.kernel)?),
             Kind::Elf => {
                 let image = elf::parse(inputs.kernel, inputs.protocol.elf_machine)?;
+                let start = inputs.ram.first().map(|region| region.start);
+                self.dtb_at = start.filter(|_| inputs.protocol.elf_tree_first);
                 self.place_elf(inputs, &image)
             }
             Kind::Foreign => Err(ImageError::OtherArchitecture.into()),
@@ -242,6 +257,7 @@ impl<'a> LoadPlan<'a> {
                     })?,
                 };
                 self.add_kernel_part(gpa, bytes, 0)?;
+                self.dtb_from = self.space.middle(gpa, FAR);
                 self.set_entry(inputs, gpa)
             }
         }
@@ -387,8 +403,12 @@ impl<'a> LoadPlan<'a> {
             })?;
         let kernel = self.space.extent_of(What::Kernel);
         let addr = self
-            .space
-            .lowest(kernel.end, room, DTB_MAX)
+            .dtb_at
+            .filter(|&at| self.space.lowest(at, room, CHUNK) == Some(at))
+            .or_else(|| {
+                self.space
+                    .lowest(kernel.end.max(self.dtb_from), room, DTB_MAX)
+            })
             .or_else(|| self.space.highest(0..u64::MAX, room, CHUNK))
             .ok_or(PlanError::NoRoom {
                 what: What::Dtb,

@@ -14,6 +14,9 @@ pub struct BootProtocol {
     pub legacy_text_offset: u64,
     /// `e_machine` of its ELF files.
     pub elf_machine: u16,
+    /// ELF programs look for the device tree where RAM starts. QEMU's Arm boards put it there, and
+    /// tell them nothing in a register.
+    pub elf_tree_first: bool,
     /// Instructions lie at multiples of this many bytes.
     pub instruction_align: u64,
     /// The ramdisk lies in a window of this many bytes...
@@ -30,6 +33,7 @@ pub const AARCH64: BootProtocol = BootProtocol {
     image_align: 2 << 20,
     legacy_text_offset: 0x8_0000,
     elf_machine: 183,
+    elf_tree_first: true,
     instruction_align: 4,
     ramdisk_window: 32 << 30,
     ramdisk_window_align: 1 << 30,
@@ -47,6 +51,7 @@ pub const RISCV64: BootProtocol = BootProtocol {
     image_align: 2 << 20,
     legacy_text_offset: 2 << 20,
     elf_machine: 243,
+    elf_tree_first: false,
     instruction_align: 2,
     ramdisk_window: 64 << 30,
     ramdisk_window_align: 1 << 30,

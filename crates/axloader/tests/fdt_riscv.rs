@@ -63,6 +63,7 @@ fn generated_tree_says_what_the_platform_is() {
     let fdt = Fdt::new(&dtb).unwrap();
     let at = |path: &str| fdt.find_node(path).unwrap_or_else(|| panic!("no {path}"));
 
+    assert_eq!(text(&at("/"), "compatible"), "riscv-virtio\0");
     assert_eq!(
         cells(&at("/memory@80000000"), "reg"),
         [0, 0x8000_0000, 0, 0x2000_0000]
@@ -87,7 +88,7 @@ fn generated_tree_says_what_the_platform_is() {
     assert_eq!(cells(&cpu, "riscv,cboz-block-size"), [64]);
     assert!(cpu.property("riscv,cbop-block-size").is_none());
 
-    let plic = at("/interrupt-controller@c000000");
+    let plic = at("/soc/interrupt-controller@c000000");
     assert_eq!(
         text(&plic, "compatible"),
         "sifive,plic-1.0.0\0riscv,plic0\0"
@@ -95,7 +96,7 @@ fn generated_tree_says_what_the_platform_is() {
     assert_eq!(cells(&plic, "reg"), [0, 0xc00_0000, 0, 0x400_0000]);
     assert_eq!(cells(&plic, "#interrupt-cells"), [1]);
     assert_eq!(cells(&plic, "riscv,ndev"), [96]);
-    // Context n is CPU n's supervisor mode: external interrupt 9 of its own controller.
+    // Context 2n + 1 is CPU n's supervisor mode: external interrupt 9 of its own controller.
     let contexts: Vec<u32> = ["0", "1", "5"]
         .iter()
         .flat_map(|id| {
@@ -103,7 +104,8 @@ fn generated_tree_says_what_the_platform_is() {
             assert_eq!(text(&intc, "compatible"), "riscv,cpu-intc\0");
             assert_eq!(cells(&intc, "#interrupt-cells"), [1]);
             assert!(intc.property("interrupt-controller").is_some());
-            [cells(&intc, "phandle")[0], 9]
+            let phandle = cells(&intc, "phandle")[0];
+            [phandle, u32::MAX, phandle, 9]
         })
         .collect();
     assert_eq!(cells(&plic, "interrupts-extended"), contexts);
@@ -111,15 +113,15 @@ fn generated_tree_says_what_the_platform_is() {
     // The harts' controllers would inherit it: then Linux finds none that has no parent.
     assert!(fdt.root().property("interrupt-parent").is_none());
 
-    let uart = at("/serial@10000000");
+    let uart = at("/soc/serial@10000000");
     assert_eq!(text(&uart, "compatible"), "ns16550a\0");
     assert_eq!(cells(&uart, "reg"), [0, 0x1000_0000, 0, 0x100]);
     assert_eq!(cells(&uart, "interrupts"), [10]);
     assert_eq!(cells(&uart, "interrupt-parent"), phandle);
     assert_eq!(cells(&uart, "clock-frequency"), [3_686_400]);
-    assert_eq!(text(&at("/aliases"), "serial0"), "/serial@10000000\0");
+    assert_eq!(text(&at("/aliases"), "serial0"), "/soc/serial@10000000\0");
     let chosen = at("/chosen");
-    assert_eq!(text(&chosen, "stdout-path"), "/serial@10000000\0");
+    assert_eq!(text(&chosen, "stdout-path"), "/soc/serial@10000000\0");
     assert_eq!(cells(&chosen, "linux,initrd-start"), [0, 0x9f00_0000]);
     // Nothing of the other architecture.
     let text = dts(&dtb);
@@ -206,7 +208,7 @@ fn sources_have_one_cell_and_are_bounded() {
         let dtb = generate(&platform(&[0], &devices), &Chosen::default()).unwrap();
         dts(&dtb);
         let fdt = Fdt::new(&dtb).unwrap();
-        let node = fdt.find_node("/gpio@11000000").unwrap();
+        let node = fdt.find_node("/soc/gpio@11000000").unwrap();
         assert_eq!(cells(&node, "interrupts"), [line]);
     }
     for line in [0, 97, u32::MAX] {
@@ -275,19 +277,22 @@ fn users_tree_is_corrected() {
     ] {
         assert!(fdt.find_node(gone).is_none(), "{gone}");
     }
-    let intc = at("/interrupt-controller@c000000");
+    let intc = at("/axhv-soc/interrupt-controller@c000000");
     assert_eq!(cells(&intc, "phandle"), user_plic);
-    assert_eq!(cells(&intc, "interrupts-extended").len(), 4);
+    assert_eq!(cells(&intc, "interrupts-extended").len(), 8);
     for device in ["/soc/rtc@101000", "/soc/serial@10002000"] {
         assert_eq!(cells(&at(device), "interrupt-parent"), user_plic);
     }
     assert_eq!(cells(&at("/cpus"), "timebase-frequency"), [10_000_000]);
     assert_eq!(text(&at("/cpus/cpu@1"), "riscv,isa-base"), "rv64i\0");
     let aliases = at("/aliases");
-    assert_eq!(text(&aliases, "serial0"), "/serial@10000000\0");
+    assert_eq!(text(&aliases, "serial0"), "/axhv-soc/serial@10000000\0");
     assert_eq!(text(&aliases, "serial1"), "/soc/serial@10002000\0");
     assert_eq!(text(&aliases, "rtc0"), "/soc/rtc@101000\0");
-    assert_eq!(text(&at("/chosen"), "stdout-path"), "/serial@10000000\0");
+    assert_eq!(
+        text(&at("/chosen"), "stdout-path"),
+        "/axhv-soc/serial@10000000\0"
+    );
     let again = correct(&dtb, &platform(&[0, 1], &[]), &Chosen::default()).unwrap();
     let again = Fdt::new(&again).unwrap();
     assert_eq!(

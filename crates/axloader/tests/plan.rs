@@ -265,6 +265,20 @@ fn elf_goes_where_it_is_linked_with_bss_cleared() {
     );
 }
 
+/// As QEMU has it on Arm, where such a program isn't told where it is.
+#[test]
+fn the_tree_of_an_elf_file_is_where_ram_starts() {
+    let start = RAM[0].start;
+    let dtb = |linked| {
+        let kernel = two_segments(2, linked);
+        LoadPlan::new(&inputs(&kernel, &RAM)).unwrap().dtb()
+    };
+    assert_eq!(dtb(start + 0x8_0000), start);
+    // Unless there is something.
+    assert!(dtb(start) >= start + 2 * MIB);
+    assert!(dtb(start + 0x1000) >= start + 2 * MIB);
+}
+
 #[test]
 fn position_independent_elf_moves() {
     let kernel = two_segments(3, 0);
@@ -370,6 +384,24 @@ fn raw_goes_to_the_start_of_ram_or_where_it_is_told() {
     );
     raw.kernel = &[];
     assert_eq!(error(&raw), PlanError::Image(ImageError::Empty));
+}
+
+/// Behind a raw program may be anything that is cleared at its start.
+#[test]
+fn the_tree_of_a_raw_program_is_far_from_it() {
+    let kernel = vec![0x5a; 0x1234];
+    let start = RAM[0].start;
+    let dtb = |size: u64| LoadPlan::new(&inputs(&kernel, &[start..start + size])).map(|p| p.dtb());
+    assert_eq!(dtb(1024 * MIB).unwrap(), start + 128 * MIB);
+    assert_eq!(dtb(64 * MIB).unwrap(), start + 32 * MIB);
+    assert_eq!(dtb(6 * MIB).unwrap(), start + 4 * MIB);
+    // The end of a small one.
+    assert_eq!(dtb(MIB).unwrap(), start + MIB - 0x1_0000);
+    // A large program may reach beyond the middle.
+    let kernel = vec![0x5a; 5 * MIB as usize];
+    let ram = [start..start + 8 * MIB];
+    let plan = LoadPlan::new(&inputs(&kernel, &ram)).unwrap();
+    assert_eq!(plan.dtb(), start + 6 * MIB);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Running a vCPU: the exits that the VM itself answers.
 
 use axaddrspace::{GuestPhysAddr, MappingFlags};
-use axdevice::BusFault;
+use axdevice::{BusFault, WriteFault};
 use axerrno::AxResult;
 use axvcpu::{AccessFlags, AxArchVCpu, AxVCpuExitReason};
 
@@ -41,7 +41,10 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
                     .or_else(|| self.unclaimed(addr, AccessFlags::Read)),
                 AxVCpuExitReason::MmioWrite { addr, width, data } => {
                     match self.bus.write(id, addr, width, data, last) {
-                        Some(done) => Some(done.map(|()| 0)),
+                        Some(Ok(())) => Some(Ok(0)),
+                        Some(Err(WriteFault::Refused)) => Some(Err(BusFault)),
+                        // It is made again, unless the caller has something better to do first.
+                        Some(Err(WriteFault::Busy)) => return Ok(AxVCpuExitReason::Nothing),
                         None => self.unclaimed(addr, AccessFlags::Write),
                     }
                 }

@@ -2,7 +2,9 @@
 
 mod common;
 
-use axdevice::{AccessWidth, BusFault};
+use std::sync::Arc;
+
+use axdevice::{AccessWidth, BusFault, ConsoleHook};
 use axvcpu::AccessFlags;
 use axvm::AxVCpuExitReason as Exit;
 use axvmconfig::{MemFlags, PassThroughDeviceConfig};
@@ -107,6 +109,31 @@ fn a_second_uart_is_connected_to_nothing() {
     let mut sent = [0; 8];
     assert_eq!(vm.console().unwrap().drain_output(&mut sent), 1);
     assert_eq!(sent[0], 0x41);
+}
+
+/// A console that is busy with others.
+struct Busy;
+
+impl ConsoleHook for Busy {
+    fn output_ready(&self) {}
+
+    fn output_pressing(&self) {}
+
+    fn input_wanted(&self) {}
+}
+
+/// An unenabled PL011 holds one character behind its queue of 4080.
+#[test]
+fn what_a_device_cant_take_yet_is_made_again_and_the_caller_hears_of_it() {
+    let vm = running(two_vcpus());
+    vm.console().unwrap().attach(Arc::new(Busy));
+    let send = write(UART + DR, Byte, b'x'.into());
+    assert_eq!(answers(&vm, &[send; 4081]), [Ok(0); 4081]);
+    vm.with_vcpu(0, |vcpu| vcpu.script.push_back(send)).unwrap();
+    assert_eq!(vm.run_vcpu(0), Ok(Exit::Nothing));
+    assert_eq!(vm.console().unwrap().drain_output(&mut [0]), 1);
+    // It was not answered; made again, it is.
+    assert_eq!(answers(&vm, &[send]), [Ok(0)]);
 }
 
 #[test]

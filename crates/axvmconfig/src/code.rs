@@ -125,7 +125,6 @@ codes! {
     FlagsCount = 901, "these access rights take effect here (older hypervisors ignored them)";
     IdentityCounts = 902, "the region is at exactly this address (older hypervisors moved it)";
     NoEffect = 903, "this key has no effect: only devices that are named are passed through";
-    ContextsCount = 904, "the PLIC has one context for each vCPU (older hypervisors counted machine mode's too)";
 }
 
 /// Codes from here on are warnings.

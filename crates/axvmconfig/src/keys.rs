@@ -111,7 +111,7 @@ keys! {
         "base_gpa" Known, "address, default by type";
         "length" Known, "size, default by type";
         "irq_id" Known, "interrupt line: on aarch64 a shared peripheral interrupt (INTID - 32), on riscv64 a source of the PLIC; `\"none\"` or 0: none; default for a console: 1, on riscv64 10";
-        "config" Known, "list of integers; for `gicr` nothing, or [vCPUs, stride, first CPU]; for `plic` nothing, or [vCPUs]";
+        "config" Known, "list of integers; for `gicr` nothing, or [vCPUs, stride, first CPU]; for `plic` nothing, or [2 * vCPUs]";
     }
     /// An element of `devices.passthrough_devices` or `devices.passthrough`.
     PASSED {

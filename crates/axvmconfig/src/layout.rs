@@ -141,13 +141,13 @@ static RISCV64: Layout = Layout {
     ram_base: 0x8000_0000,
     ram_align: 2 << 20,
     // PLIC specification 1.0.0, chapter 3: priorities, pending and enable bits take 2 MiB, each
-    // context another 4 KiB, all that there can be 64 MiB.
+    // context another 4 KiB (two for each vCPU), all that there can be 64 MiB.
     controllers: &[Registers {
         kind: EmulatedDeviceType::Plic,
         base: 0x0c00_0000,
         align: PAGE,
         common: 0x20_0000,
-        each: 0x1000,
+        each: 0x2000,
         most: 0x400_0000,
     }],
     console: Registers {

@@ -191,7 +191,7 @@ fn sound(config: &AxVMCrateConfig) {
         match device.emu_type {
             GicRedistributor => assert_eq!(device.length, GICR_STRIDE * vm.cpu_num),
             Plic => {
-                let contexts = 0x20_0000 + 0x1000 * vm.cpu_num;
+                let contexts = 0x20_0000 + 0x2000 * vm.cpu_num;
                 assert!((contexts..=0x400_0000).contains(&device.length));
             }
             GicDistributor => assert_eq!(device.length, 0x1_0000),

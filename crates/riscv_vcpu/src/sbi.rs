@@ -1,6 +1,8 @@
 //! The SBI that a guest finds: which function it calls, and what is answered without anything
 //! else. Pure: RISC-V Supervisor Binary Interface Specification 2.0.
 
+pub mod legacy;
+
 /// Error codes ("Binary Encoding", table of standard errors).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
@@ -70,6 +72,12 @@ pub struct HartMask {
 }
 
 impl HartMask {
+    /// All harts.
+    pub const ALL: Self = Self {
+        mask: 0,
+        base: u64::MAX,
+    };
+
     /// The vCPUs that are meant, as bits; `harts` are the hart ids of the VM's vCPUs, in order. An
     /// error if one of them is none of this VM's.
     pub fn select(self, harts: &[u64]) -> Result<u64, Error> {
@@ -169,6 +177,8 @@ pub enum Call {
     },
     /// Writes one byte to the console.
     ConsoleWriteByte(u8),
+    /// A legacy call: see [`legacy::decode`].
+    Legacy,
     /// A call to the hypervisor itself.
     Hypervisor {
         /// Function number.
@@ -228,6 +238,7 @@ fn rare(a: [u64; 8], offer: Offer) -> Call {
             nr: function,
             args: [a0, a1, a2, a3, a4, a5],
         },
+        _ if legacy::probe(extension) => Call::Legacy,
         _ => Call::Done(Err(Error::NotSupported)),
     }
 }
@@ -252,7 +263,7 @@ fn probe(extension: u64, offer: Offer) -> bool {
     match extension {
         eid::BASE | eid::TIME | eid::IPI | eid::RFENCE | eid::HSM | eid::SRST | HYPERVISOR => true,
         eid::DBCN => offer.console,
-        _ => false,
+        other => legacy::probe(other),
     }
 }
 

@@ -246,6 +246,7 @@ impl<H: RiscvHost> RiscvVm<H> {
     /// The place may say "in the guest" while its CPU serves an exit: the firmware's fence does not
     /// care. And the caller waits for the firmware only, which waits for machine-mode interrupts
     /// that nothing in HS- or VS-mode masks: two vCPUs that fence each other do not wait in a circle.
+    #[inline(always)]
     pub(crate) fn fence_others(&self, targets: u64, kind: u32) -> u64 {
         let mut cpus = 0;
         for vcpu in bits(targets) {

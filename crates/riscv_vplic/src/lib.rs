@@ -1,8 +1,10 @@
 //! A model of the platform-level interrupt controller that a RISC-V guest sees (RISC-V PLIC
 //! specification 1.0). It touches no hardware.
 //!
-//! Context `n` is the supervisor mode of vCPU `n`; there are no machine-mode contexts. Priorities
-//! and thresholds have three bits.
+//! Context 2n + 1 is the supervisor mode of vCPU `n`. Context 2n would be its machine mode, which it
+//! hasn't: its registers are among those that don't exist. The specification leaves the order open;
+//! this is that of QEMU's `virt` and of KVM's users, which kernels that read no device tree have
+//! compiled in. Priorities and thresholds have three bits.
 //!
 //! # Sources
 //!
@@ -43,7 +45,7 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use axdevice::{Access, AccessWidth, BusFault, IrqSink, MmioDevice};
+use axdevice::{Access, AccessWidth, BusFault, IrqSink, MmioDevice, WriteFault};
 use spin::Mutex;
 
 use regs::Register;
@@ -290,7 +292,7 @@ impl<N: Notify> MmioDevice for Vplic<N> {
     }
 
     #[inline]
-    fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
+    fn write(&self, access: Access, value: u64) -> Result<(), WriteFault> {
         let value = value as u32;
         match register(access)? {
             Some(Register::Claim(context)) => self.complete(context, value),

@@ -11,7 +11,19 @@ const ENABLES_STRIDE: u64 = 0x80;
 const CONTEXTS: u64 = 0x20_0000;
 const CONTEXT_STRIDE: u64 = 0x1000;
 
-/// A register. Source, context and word may be too large: whoever uses them looks.
+/// The context of a number, by its vCPU. They come in pairs: what would be the machine mode's of vCPU
+/// n, which has none, then the supervisor mode's.
+#[inline]
+const fn context(number: u64) -> Option<usize> {
+    if number.is_multiple_of(2) {
+        None
+    } else {
+        Some((number / 2) as usize)
+    }
+}
+
+/// A register. Source, context and word may be too large: whoever uses them looks. A context is that
+/// of the vCPU with its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Register {
     /// The priority of a source.
@@ -31,7 +43,7 @@ impl Register {
     #[inline]
     pub fn at(offset: u64) -> Option<Self> {
         if let Some(offset) = offset.checked_sub(CONTEXTS) {
-            let context = usize::try_from(offset / CONTEXT_STRIDE).ok()?;
+            let context = context(offset / CONTEXT_STRIDE)?;
             return match offset % CONTEXT_STRIDE {
                 0 => Some(Self::Threshold(context)),
                 4 => Some(Self::Claim(context)),
@@ -44,7 +56,7 @@ impl Register {
             PENDING..ENABLES => Some(Self::Pending(word(offset - PENDING))),
             _ => {
                 let offset = offset - ENABLES;
-                let context = (offset / ENABLES_STRIDE) as usize;
+                let context = context(offset / ENABLES_STRIDE)?;
                 Some(Self::Enables(context, word(offset % ENABLES_STRIDE)))
             }
         }

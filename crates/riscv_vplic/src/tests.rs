@@ -68,7 +68,7 @@ fn set<N: Notify>(plic: &Vplic<N>, offset: u64, value: u32) {
         .unwrap();
 }
 
-// Offsets as the specification gives them.
+// Offsets as the specification gives them; the contexts by their vCPUs.
 
 fn priority(source: u32) -> u64 {
     4 * u64::from(source)
@@ -78,12 +78,12 @@ fn pending(word: u64) -> u64 {
     0x1000 + 4 * word
 }
 
-fn enables(context: usize, word: u64) -> u64 {
-    0x2000 + 0x80 * context as u64 + 4 * word
+fn enables(vcpu: usize, word: u64) -> u64 {
+    0x2080 + 0x100 * vcpu as u64 + 4 * word
 }
 
-fn threshold(context: usize) -> u64 {
-    0x20_0000 + 0x1000 * context as u64
+fn threshold(vcpu: usize) -> u64 {
+    0x20_1000 + 0x2000 * vcpu as u64
 }
 
 fn claim(context: usize) -> u64 {

@@ -1,6 +1,7 @@
 //! The guests on QEMU's board itself, without the hypervisor: it tells whether what they expect of
 //! a machine is right.
 
+use crate::guests::naive_lines;
 use crate::{Case, case};
 use axhv_tests::arch::{Arch, word};
 use axhv_tests::machine::Machine;
@@ -8,7 +9,7 @@ use axhv_tests::testguest::verdict;
 use axhv_tests::{Failure, Test};
 
 pub fn cases(arch: &'static Arch) -> Vec<Case> {
-    let mut cases = vec![case("board::hello", hello)];
+    let mut cases = vec![case("board::hello", hello), case("board::naive", naive)];
     for &model in arch.models {
         let cpus = if model == arch.cpu { 1 } else { 4 };
         cases.push(case(
@@ -26,6 +27,10 @@ fn hello(test: &Test) -> Result<(), Failure> {
     machine.expect("CPU 1 answered")?;
     machine.expect("hello: done")?;
     machine.finish(0).map(drop)
+}
+
+fn naive(test: &Test) -> Result<(), Failure> {
+    naive_lines(test, Machine::without_hypervisor(test, "naive.bin").boot()?)
 }
 
 fn testguest(test: &Test, cpu: &str, cpus: usize) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use crate::{Case, case};
 use axhv_tests::arch::{Arch, counted, word};
-use axhv_tests::machine::Machine;
+use axhv_tests::machine::{Machine, Running};
 use axhv_tests::testguest::verdict;
 use axhv_tests::vm::Vm;
 use axhv_tests::{Failure, Test};
@@ -12,6 +12,9 @@ pub fn cases(arch: &'static Arch) -> Vec<Case> {
         case("hello::one_vcpu", |test| hello(test, 1, 1)),
         case("hello::two_vcpus", |test| hello(test, 2, 2)),
         case("hello::two_vcpus_on_1_cpu", |test| hello(test, 2, 1)),
+        case("uboot::as_a_guest", uboot),
+        case("naive::on_1_cpu", |test| naive(test, 1)),
+        case("naive::on_4_cpus", |test| naive(test, 4)),
     ];
     let mut testguests = vec![(arch.cpu, 4, 1, "_on_1_cpu")];
     for model in arch.models {
@@ -48,6 +51,43 @@ fn hello(test: &Test, vcpus: usize, cpus: usize) -> Result<(), Failure> {
     };
     running.expect(second)?;
     running.expect("hello: done")?;
+    running.finish(0).map(drop)
+}
+
+fn uboot(test: &Test) -> Result<(), Failure> {
+    let mut running = Machine::new(test).vm(Vm::uboot(test)?).boot()?;
+    running.expect("U-Boot 20")?;
+    running.expect("stop autoboot")?;
+    running.send(" ")?;
+    running.expect("=> ")?;
+    running.send("sleep 1\r")?;
+    running.expect("\n=> ")?;
+    running.send("poweroff\r")?;
+    running.expect("poweroff ...")?;
+    running.finish(0).map(drop)
+}
+
+fn naive(test: &Test, cpus: usize) -> Result<(), Failure> {
+    let vm = Vm::guest("naive", 1);
+    naive_lines(test, Machine::new(test).cpus(cpus).vm(vm).boot()?)
+}
+
+/// All that it sends without looking for room arrives.
+pub fn naive_lines(test: &Test, mut running: Running) -> Result<(), Failure> {
+    let text = running.expect("naive: done")?;
+    for &way in test.arch.naive {
+        let begin = format!("naive: {way} ");
+        let numbers: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(begin.as_str()))
+            .map(|line| line.trim_end_matches(['.', '\r']))
+            .collect();
+        let wanted: Vec<_> = (0..1000).map(|n| format!("{n:04}")).collect();
+        if numbers != wanted {
+            let why = format!("{} of 1000 {way} lines arrived whole", numbers.len());
+            return Err(running.failure(&why));
+        }
+    }
     running.finish(0).map(drop)
 }
 

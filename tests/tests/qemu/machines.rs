@@ -43,7 +43,7 @@ fn ram_at_an_address(test: &Test) -> Result<(), Failure> {
     let mut running = Machine::new(test)
         .memory("2G")
         .vm(Vm::guest("hello", 1).memory("1GiB"))
-        .vm(Vm::linux(1).identical(address))
+        .vm(Vm::linux(1).identical("512MiB", address))
         .boot()?;
     running.shell()?;
     let answer = running.run("grep 'System RAM' /proc/iomem | head -n 1")?;

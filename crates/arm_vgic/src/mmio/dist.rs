@@ -67,15 +67,12 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
                 let Some(w) = index.checked_sub(1).filter(|&w| w < spis.words.len()) else {
                     return Ok(0);
                 };
-                let word = spis.words[w];
-                in_the_way(spis, w, word.read_needs(reg))?;
-                let mut value = word.read_bits(reg);
+                in_the_way(spis, w, spis.words[w].read_needs(reg))?;
+                let word = &mut spis.words[w];
                 if reg.is_pending() {
-                    for b in bits(word.linked & !value) {
-                        value |= u32::from(C::phys_is_pending(intid(w, b))) << b;
-                    }
+                    return Ok(word.pending_now::<C>(|b| intid(w, b)));
                 }
-                Ok(value)
+                Ok(word.read_bits(reg))
             })
         })
     }

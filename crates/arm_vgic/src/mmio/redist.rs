@@ -68,14 +68,11 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
                 return Err(InListRegisters(1 << target));
             }
             drain_inbox(v, &mut bank);
-            let mut value = bank.irqs.read_bits(reg);
             if reg.is_pending() && target == me {
-                for b in bits(bank.irqs.linked & !value) {
-                    let pintid = u32::from(bank.pintid[b as usize]);
-                    value |= u32::from(C::phys_is_pending(pintid)) << b;
-                }
+                let Bank { irqs, pintid, .. } = &mut *bank;
+                return Ok(irqs.pending_now::<C>(|b| pintid[b as usize].into()));
             }
-            Ok(value)
+            Ok(bank.irqs.read_bits(reg))
         })
     }
 

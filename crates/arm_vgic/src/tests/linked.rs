@@ -54,6 +54,13 @@ fn a_timer_disabled_in_the_redistributor_waits() {
         1 << TIMER,
         "pending to be seen"
     );
+    // And not any more when its line has fallen: it is free to fire then.
+    timer_line(false);
+    assert_eq!(g.redist_read(0, SGI + 0x200, 4), 0);
+    assert!(!phys_active());
+    timer_line(true);
+    enter(&g, 0);
+    assert!(phys_active());
     g.redist_write(0, SGI + 0x100, 4, 1 << TIMER);
     assert_eq!(ack(&g, 0), Some(TIMER));
     eoi(&g, 0, TIMER);

@@ -13,7 +13,7 @@ impl MmioDevice for Probe {
         Ok(self.id << 32 | access.offset)
     }
 
-    fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
+    fn write(&self, access: Access, value: u64) -> Result<(), WriteFault> {
         self.written.lock().push((access.offset, value));
         Ok(())
     }
@@ -100,7 +100,7 @@ fn writes_are_cut_to_their_width_and_reset_reaches_the_device() {
     bus.reset();
     assert!(device.written.lock().is_empty());
     let beyond = bus.write(0, 0x1fff.into(), AccessWidth::Half, 0, &mut last);
-    assert_eq!(beyond, Some(Err(BusFault)));
+    assert_eq!(beyond, Some(Err(WriteFault::Refused)));
 }
 
 proptest! {

@@ -123,10 +123,11 @@ impl Uart {
         }
     }
 
+    /// `false`: the transmitter is full, and nothing was done.
     #[inline]
-    pub(super) fn write(&mut self, register: u64, value: u8) {
+    pub(super) fn write(&mut self, register: u64, value: u8) -> bool {
         match (register, self.divisor_access()) {
-            (RBR_THR, false) => self.send(value),
+            (RBR_THR, false) => return self.send(value),
             (RBR_THR, true) => self.regs.divisor[0] = value,
             (IER, false) => self.may_begin_to_listen(|uart| uart.enable_interrupts(value)),
             (IER, true) => self.regs.divisor[1] = value,
@@ -140,6 +141,7 @@ impl Uart {
             // LSR and MSR can be written "for factory testing" only.
             _ => {}
         }
+        true
     }
 
     fn divisor_access(&self) -> bool {
@@ -271,16 +273,20 @@ impl Uart {
         status
     }
 
-    fn send(&mut self, byte: u8) {
+    fn send(&mut self, byte: u8) -> bool {
         self.queues.sends();
         if self.loops_back() {
             self.regs.thre = true;
             self.loop_back(byte);
-        } else if self.queues.push(byte, self.depth()) {
+            return true;
+        }
+        let sent = self.queues.push(byte, self.depth());
+        if sent {
             // It comes when the transmitter gets empty, which it does at once unless the queue is
             // full.
             self.regs.thre = self.queues.tx_level() == 0;
         }
+        sent
     }
 
     /// An overrun loses the new character with FIFOs, the old one without (section 8.4, bit 1).

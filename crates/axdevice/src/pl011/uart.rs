@@ -138,10 +138,11 @@ impl Uart {
         }
     }
 
+    /// `false`: the transmitter is full, and nothing was done.
     #[inline]
-    pub(super) fn write(&mut self, register: u64, value: u32) {
+    pub(super) fn write(&mut self, register: u64, value: u32) -> bool {
         match register {
-            DR => self.send(value as u8),
+            DR => return self.send(value as u8),
             RSR_ECR => self.regs.rsr = 0,
             ILPR => self.regs.ilpr = value & 0xff,
             IBRD => self.regs.ibrd = value & 0xffff,
@@ -152,6 +153,7 @@ impl Uart {
             LCR_H | CR | IMSC => self.configure(register, value),
             _ => {}
         }
+        true
     }
 
     /// Writes that may start or stop the receiver, or begin listening.
@@ -265,17 +267,17 @@ impl Uart {
         flags
     }
 
-    fn send(&mut self, byte: u8) {
+    fn send(&mut self, byte: u8) -> bool {
         self.queues.sends();
         if self.loops_back() {
             self.regs.ris |= INT_TX;
             if self.receives() {
                 self.loop_back(byte);
             }
-            return;
+            return true;
         }
         if !self.queues.push(byte, self.depth()) {
-            return;
+            return false;
         }
         // DDI 0183, UARTTXINTR: it comes when the level passes the trigger on its way down. It
         // does so at once unless the queue is full, and filling above the trigger takes it back.
@@ -284,6 +286,7 @@ impl Uart {
         } else {
             self.regs.ris &= !INT_TX;
         }
+        true
     }
 
     fn loop_back(&mut self, byte: u8) {

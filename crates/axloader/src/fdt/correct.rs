@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use axmachine::{Fdt, Node};
 
-use super::node::{Cells, Tree, stem, uart_name, uart_path};
+use super::node::{Cells, Tree, stem, uart_name};
 use super::write::Writer;
 use super::{Arch, Chosen, FdtError, GuestPlatform, Uart, arm, riscv};
 
@@ -28,6 +28,7 @@ pub fn correct(
     let mut tree = Tree {
         fdt: Writer::new(fdt.reservations().collect()),
         arch: &platform.arch,
+        bus: riscv::BUS,
         // The defaults of section 2.3.5 of the specification.
         cells: Cells {
             address: cell(&root, "#address-cells").unwrap_or(2),
@@ -44,7 +45,7 @@ pub fn correct(
     };
     let node = tree.fdt.begin_node("");
     copy_properties(&mut tree, &root, &[])?;
-    tree.platform(platform)?;
+    tree.platform(platform, &[])?;
     for child in root.children() {
         match child.name() {
             "chosen" | "aliases" => {}
@@ -288,7 +289,8 @@ fn write_aliases(
     }
     let node = tree.fdt.begin_node("aliases");
     if let Some(uart) = console {
-        tree.fdt.property_string("serial0", &uart_path(uart))?;
+        let path = tree.uart_path(uart);
+        tree.fdt.property_string("serial0", &path)?;
     }
     if let Some(user) = user {
         copy_paths(tree, &user, ours, survey)?;

@@ -111,8 +111,12 @@ fn host_clocks(node: &Node<'_>) -> Option<Vec<(String, u32)>> {
 }
 
 impl Tree<'_> {
-    /// The node of a device passed through.
-    pub(super) fn device(&mut self, device: &Device) -> Result<(), FdtError> {
+    /// The nodes of devices passed through.
+    pub(super) fn devices(&mut self, devices: &[Device]) -> Result<(), FdtError> {
+        devices.iter().try_for_each(|device| self.device(device))
+    }
+
+    fn device(&mut self, device: &Device) -> Result<(), FdtError> {
         let name = match device.registers.first() {
             Some(first) => format!("{}@{:x}", device.name, first.start),
             None => device.name.clone(),

@@ -9,7 +9,7 @@ use core::ops::Range;
 use axmachine::Node;
 
 use super::write::Writer;
-use super::{Arch, Chosen, FdtError, GuestPlatform, Interrupt, Uart, arm, riscv};
+use super::{Arch, Chosen, Device, FdtError, GuestPlatform, Interrupt, Uart, arm, riscv};
 
 /// How many cells addresses and sizes have in the root node: 1 or 2 each.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +40,8 @@ impl Cells {
 pub(super) struct Tree<'a> {
     pub fdt: Writer,
     pub arch: &'a Arch<'a>,
+    /// The name of the node that has the devices, on RISC-V.
+    pub bus: &'a str,
     pub cells: Cells,
     /// The interrupt controller's phandle.
     pub intc: u32,
@@ -62,8 +64,13 @@ impl Tree<'_> {
         phandle
     }
 
-    /// The nodes of everything the hypervisor decides about, but `/chosen` and `/aliases`.
-    pub fn platform(&mut self, platform: &GuestPlatform<'_>) -> Result<(), FdtError> {
+    /// The nodes of everything the hypervisor decides about, but `/chosen` and `/aliases`; and of
+    /// `devices`.
+    pub fn platform(
+        &mut self,
+        platform: &GuestPlatform<'_>,
+        devices: &[Device],
+    ) -> Result<(), FdtError> {
         for region in platform.memory {
             let node = self.fdt.begin_node(&format!("memory@{:x}", region.start));
             self.fdt.property_string("device_type", "memory")?;
@@ -71,8 +78,19 @@ impl Tree<'_> {
             self.fdt.end_node(node);
         }
         match &platform.arch {
-            Arch::Arm { gic, timer } => self.arm_nodes(platform, gic.as_ref(), timer),
-            Arch::Riscv { plic, cpu } => self.riscv_nodes(platform, plic.as_ref(), cpu),
+            Arch::Arm { gic, timer } => {
+                self.arm_nodes(platform, gic.as_ref(), timer)?;
+                self.devices(devices)
+            }
+            Arch::Riscv { plic, cpu } => self.riscv_nodes(platform, plic.as_ref(), cpu, devices),
+        }
+    }
+
+    /// The path of the node that describes the console.
+    pub fn uart_path(&self, uart: &Uart) -> String {
+        match self.arch {
+            Arch::Arm { .. } => format!("/{}", uart_name(uart)),
+            Arch::Riscv { .. } => format!("/{}/{}", self.bus, uart_name(uart)),
         }
     }
 
@@ -82,7 +100,8 @@ impl Tree<'_> {
             self.fdt.property_string("bootargs", bootargs)?;
         }
         if let Some(uart) = uart {
-            self.fdt.property_string("stdout-path", &uart_path(uart))?;
+            let path = self.uart_path(uart);
+            self.fdt.property_string("stdout-path", &path)?;
         }
         if let Some(ramdisk) = &chosen.ramdisk {
             self.fdt.property_u64("linux,initrd-start", ramdisk.start)?;
@@ -154,9 +173,4 @@ pub(super) fn has(node: &Node<'_>, is: impl Fn(&str) -> bool) -> bool {
 /// The name of the node that describes the console.
 pub(super) fn uart_name(uart: &Uart) -> String {
     format!("serial@{:x}", uart.registers.start)
-}
-
-/// Its path.
-pub(super) fn uart_path(uart: &Uart) -> String {
-    format!("/{}", uart_name(uart))
 }

@@ -1,8 +1,7 @@
 //! The nodes of a RISC-V machine. Each function names the binding it follows (in the kernel's
 //! Documentation/devicetree/bindings).
 //!
-//! All nodes are in the root, as on Arm: a `/soc` is there in real trees because a chip has one, no
-//! driver asks for it.
+//! Devices are on a bus: FreeBSD's PLIC driver looks for its own on buses only.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -11,12 +10,15 @@ use core::ops::Range;
 use axmachine::Node;
 
 use super::node::{Tree, has, uart_name};
-use super::{FdtError, GuestPlatform, Interrupt, Uart};
+use super::{Device, FdtError, GuestPlatform, Interrupt, Uart};
 
 /// The supervisor's external interrupt at a hart's own controller (privileged ISA, scause).
 const SUPERVISOR_EXTERNAL: u32 = 9;
 
-/// A platform-level interrupt controller whose context `n` is the supervisor mode of CPU `n`.
+/// What `interrupts-extended` has for a context that interrupts nobody.
+const NO_INTERRUPT: u32 = u32::MAX;
+
+/// A platform-level interrupt controller whose context 2n + 1 is the supervisor mode of CPU `n`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plic {
     /// Its registers.
@@ -78,7 +80,10 @@ impl RiscvCpu<'_> {
 }
 
 /// Nodes of a user's tree in the root that are replaced, by their names.
-pub(super) const NAMES: [&str; 1] = ["cpus"];
+pub(super) const NAMES: [&str; 2] = ["cpus", BUS];
+
+/// The name of our bus in a user's tree, which may have a `soc` of its own.
+pub(super) const BUS: &str = "axhv-soc";
 
 /// `#interrupt-cells` of a PLIC.
 pub(super) const INTERRUPT_CELLS: u32 = 1;
@@ -117,14 +122,24 @@ impl Tree<'_> {
         platform: &GuestPlatform<'_>,
         plic: Option<&Plic>,
         cpu: &RiscvCpu<'_>,
+        devices: &[Device],
     ) -> Result<(), FdtError> {
         let harts = self.harts(platform.cpus, cpu)?;
+        // Devicetree Specification, 4.5: with empty `ranges` addresses are the parent's.
+        let bus = self.fdt.begin_node(self.bus);
+        self.fdt.property_string("compatible", "simple-bus")?;
+        self.fdt
+            .property_u32("#address-cells", self.cells.address)?;
+        self.fdt.property_u32("#size-cells", self.cells.size)?;
+        self.fdt.property_null("ranges")?;
         if let Some(plic) = plic {
             self.plic(plic, &harts)?;
         }
         for uart in platform.uarts {
             self.ns16550(uart)?;
         }
+        self.devices(devices)?;
+        self.fdt.end_node(bus);
         Ok(())
     }
 
@@ -195,7 +210,8 @@ impl Tree<'_> {
         Ok(phandle)
     }
 
-    /// interrupt-controller/sifive,plic-1.0.0.yaml. The second string is what older kernels know.
+    /// interrupt-controller/sifive,plic-1.0.0.yaml. The second string is what older kernels know. The
+    /// machine mode's contexts lead nowhere: so OpenSBI leaves them for the kernels that it starts.
     fn plic(&mut self, plic: &Plic, harts: &[u32]) -> Result<(), FdtError> {
         let node = self
             .fdt
@@ -210,7 +226,7 @@ impl Tree<'_> {
         self.fdt.property_u32("riscv,ndev", plic.sources)?;
         let contexts: Vec<u32> = harts
             .iter()
-            .flat_map(|&hart| [hart, SUPERVISOR_EXTERNAL])
+            .flat_map(|&hart| [hart, NO_INTERRUPT, hart, SUPERVISOR_EXTERNAL])
             .collect();
         self.fdt.property_cells("interrupts-extended", &contexts)?;
         self.fdt.property_phandle(self.intc)?;

@@ -55,6 +55,14 @@ impl Space {
         self.ram.iter().any(|region| region.contains(&gpa))
     }
 
+    /// The middle of the region that `gpa` is in, or `far` from its start if that is less.
+    pub fn middle(&self, gpa: u64, far: u64) -> u64 {
+        let region = self.ram.iter().find(|region| region.contains(&gpa));
+        region.map_or(gpa, |region| {
+            region.start + ((region.end - region.start) / 2).min(far)
+        })
+    }
+
     pub fn is_taken_by(&self, what: What, gpa: u64) -> bool {
         self.taken
             .iter()

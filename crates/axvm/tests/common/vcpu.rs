@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use axaddrspace::{GuestPhysAddr, GuestPhysRange, HostPhysAddr, Vmsa};
-use axdevice::{Access, BusFault, IrqSink, MmioDevice};
+use axdevice::{Access, BusFault, IrqSink, MmioDevice, WriteFault};
 use axerrno::{AxError, AxResult};
 use axvcpu::{
     ArchVm, AxArchVCpu, AxVCpuExitReason, ConsoleModel, GuestMemory, PowerOnError, VmSetup,
@@ -51,10 +51,10 @@ impl MmioDevice for Chip {
         }
     }
 
-    fn write(&self, access: Access, value: u64) -> Result<(), BusFault> {
+    fn write(&self, access: Access, value: u64) -> Result<(), WriteFault> {
         match access.offset {
             0 => self.register.store(value, Ordering::Relaxed),
-            _ => return Err(BusFault),
+            _ => return Err(WriteFault::Refused),
         }
         Ok(())
     }

@@ -218,7 +218,7 @@ helps! {
         "emu_devices = [{ type = \"gicd\" }, { type = \"gicd\", base_gpa = 0x0a00_0000 }]"
             => "emu_devices = [{ type = \"gicd\" }]";
     DeviceConfig: "the numbers would be ignored, or say something that isn't so.",
-        "Write an empty list; for redistributors also the number of vCPUs, 0x20000, 0; for a PLIC also the number of vCPUs.",
+        "Write an empty list; for redistributors also the number of vCPUs, 0x20000, 0; for a PLIC also the number of its contexts, two for each vCPU.",
         "emu_devices = [[\"gicr\", 0x080a_0000, 0x2_0000, 0, 0x20, [4, 0x2_0000, 0]]]"
             => "emu_devices = [[\"gicr\", 0x080a_0000, 0x2_0000, 0, 0x20, [1, 0x2_0000, 0]]]";
     DeviceMisaligned: "drivers find registers by the device's frames: 64 KiB for a GIC, 4 KiB for others.",
@@ -302,8 +302,4 @@ helps! {
     NoEffect: "only named devices are passed through, so nothing needs to be excluded.",
         "Remove the key.",
         "excluded_devices = [[\"/pl011@9000000\"]]" => "";
-    ContextsCount: "guests have no machine mode, so their PLIC has supervisor mode's contexts only, in the order of the vCPUs. A generated device tree says so.",
-        "Check a device tree of your own (`interrupts-extended` of the PLIC), and leave the number out.",
-        "emu_devices = [[\"plic\", 0x0c00_0000, 0x60_0000, 0, 0x30, [2]]]"
-            => "emu_devices = [[\"plic\", 0x0c00_0000, 0x60_0000, 0, 0x30, []]]";
 }

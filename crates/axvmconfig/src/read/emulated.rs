@@ -8,7 +8,7 @@ use super::{
     value::{Reader, Table, Value, Words, span},
 };
 use crate::{
-    Arch, At, Code, Data, Diagnostic, EmulatedDeviceConfig, EmulatedDeviceType as Kind, Span,
+    Arch, At, Code, Data, EmulatedDeviceConfig, EmulatedDeviceType as Kind, Span,
     keys::EMULATED,
     layout::{GICR_STRIDE, Layout, PAGE, Registers},
 };
@@ -181,7 +181,7 @@ fn emulated(
     if !sizes.contains(&length.value) {
         let want = match sizes.start() == sizes.end() {
             true => Data::Number(*sizes.end()),
-            false => Data::Want("0x20_0000, with 0x1000 for each vCPU, to 0x400_0000"),
+            false => Data::Want("0x20_0000, with 0x2000 for each vCPU, to 0x400_0000"),
         };
         reader.wrong(Code::DeviceSize, length.span, want);
     } else if length.value > PAGE && !length.value.is_multiple_of(PAGE) {
@@ -205,7 +205,7 @@ fn emulated(
 }
 
 /// The only numbers a device takes are those of the interrupt controllers, and they say what is so
-/// anyway. Redistributors: one for each vCPU, 128 KiB apart, from vCPU 0 on. A PLIC: one context
+/// anyway. Redistributors: one for each vCPU, 128 KiB apart, from vCPU 0 on. A PLIC: two contexts
 /// for each vCPU.
 fn device_config(reader: &mut Reader, value: &Value<'_>, kind: Kind, platform: &Platform) {
     let Some(numbers) = numbers(reader, value) else {
@@ -216,13 +216,9 @@ fn device_config(reader: &mut Reader, value: &Value<'_>, kind: Kind, platform: &
     match (kind, given.as_slice()) {
         (_, []) => {}
         (Kind::GicRedistributor, given) if *given == [cpus, GICR_STRIDE, 0] => {}
-        (Kind::Plic, [contexts]) if *contexts == cpus => {}
-        // Machine mode's contexts, in between.
-        (Kind::Plic, [contexts]) if *contexts == 2 * cpus => {
-            reader.say(Diagnostic::new(Code::ContextsCount, numbers.span));
-        }
+        (Kind::Plic, [contexts]) if *contexts == 2 * cpus => {}
         _ => {
-            const FORM: &str = "[]; for gicr also [vCPUs, 0x20000, 0], for plic [vCPUs]";
+            const FORM: &str = "[]; for gicr also [vCPUs, 0x20000, 0], for plic [2 * vCPUs]";
             reader.wrong(Code::DeviceConfig, numbers.span, Data::Want(FORM));
         }
     }

@@ -1,3 +1,4 @@
+use super::legacy::Legacy;
 use super::*;
 use proptest::prelude::*;
 
@@ -41,8 +42,8 @@ fn base_says_what_this_is() {
     assert_eq!(base(7), NOT_SUPPORTED);
 }
 
-/// What answers is what a probe finds: all extensions of the specification, ours, and the legacy
-/// ones, of which there is none.
+/// What answers is what a probe finds: all extensions of the specification, ours, and numbers that
+/// legacy extensions have and could have had.
 #[test]
 fn probes_are_true() {
     let others = [
@@ -68,9 +69,29 @@ fn probes_are_true() {
 }
 
 #[test]
-fn legacy_calls_are_not_supported() {
-    for extension in 0..0x10 {
-        assert_eq!(call(extension, 0, [0; 6]), NOT_SUPPORTED);
+fn legacy_calls() {
+    // They have no function number.
+    let decoded = |extension| legacy::decode([0x141, 0x1000, 0x2000, 9, 0, 0, 7, extension]);
+    let (start, size) = (0x1000, 0x2000);
+    let fence = |asid| Fence::Translations { start, size, asid };
+    let expected = [
+        Legacy::SetTimer(0x141),
+        Legacy::PutCharacter(0x41),
+        Legacy::GetCharacter,
+        Legacy::ClearIpi,
+        Legacy::SendIpi(0x141),
+        Legacy::RemoteFence(0x141, Fence::Instructions),
+        Legacy::RemoteFence(0x141, fence(None)),
+        Legacy::RemoteFence(0x141, fence(Some(9))),
+        Legacy::Shutdown,
+    ];
+    for (extension, legacy) in (0..).zip(expected) {
+        assert_eq!(call(extension, 7, []), Call::Legacy);
+        assert_eq!(decoded(extension), Some(legacy));
+    }
+    for extension in 9..0x10 {
+        assert_eq!(call(extension, 7, []), NOT_SUPPORTED);
+        assert_eq!(decoded(extension), None);
     }
 }
 

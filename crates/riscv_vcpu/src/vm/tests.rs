@@ -208,7 +208,7 @@ fn lines_follow_the_vcpu_they_target() {
     let enable = |vcpu: usize, enabled: bool| {
         let access = Access {
             vcpu: 0,
-            offset: 0x2000 + 0x80 * vcpu as u64 + 4,
+            offset: 0x2000 + 0x80 * (2 * vcpu as u64 + 1) + 4,
             width: AccessWidth::Word,
         };
         plic.write(access, u64::from(enabled) << 8).unwrap();

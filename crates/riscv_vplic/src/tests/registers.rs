@@ -72,19 +72,30 @@ fn other_widths_are_refused_and_reserved_offsets_read_as_zero() {
         (claim(0), Byte),
     ] {
         assert_eq!(p.read(access(offset, width)), Err(BusFault));
-        assert_eq!(p.write(access(offset, width), 1), Err(BusFault));
+        assert_eq!(
+            p.write(access(offset, width), 1),
+            Err(axdevice::WriteFault::Refused)
+        );
     }
     assert_eq!(get(&p, priority(1)), 3);
     for offset in [
         0,
         0x1080,
         0x1ffc,
-        0x2080,
+        // Machine mode's.
+        0x2000,
+        0x207c,
+        0x20_0000,
+        0x20_0004,
+        // The next vCPU's.
+        0x2100,
+        0x2180,
         0x1f_2000,
         0x1f_fffc,
-        0x20_0008,
-        0x20_0ffc,
-        0x20_1000,
+        0x20_1008,
+        0x20_1ffc,
+        0x20_2000,
+        0x20_3000,
         SIZE - 4,
         SIZE,
         u64::MAX - 3,

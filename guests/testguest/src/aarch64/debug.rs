@@ -14,6 +14,8 @@ pub const CASES: &[Case] = &[
     ("debug::step_at_el0", 1, step),
     ("debug::breakpoint_at_el0", 1, breakpoint),
     ("debug::watchpoint_at_el0", 1, watchpoint),
+    ("debug::all_breakpoints_at_el1", 1, breakpoints_at_el1),
+    ("debug::watchpoint_at_el1", 1, watchpoint_at_el1),
     ("debug::breakpoint_of_other_cpu", 2, breakpoint_of_other),
 ];
 
@@ -27,16 +29,24 @@ core::arch::global_asm!(
     ".balign 8",
     ".global debug_data",
     "debug_data: .quad 7",
+    ".global debug_el1",
+    "debug_el1:",
+    ".rept 16",
+    "add x0, x0, #1",
+    ".endr",
+    "ret",
 );
 
 unsafe extern "C" {
     fn debug_code();
     fn debug_second();
     static debug_data: u64;
+    fn debug_el1(count: u64) -> u64;
 }
 
 const SS: u64 = 1;
 const MDE: u64 = 1 << 15;
+const KDE: u64 = 1 << 13;
 
 fn os_lock() -> Outcome {
     write_sysreg!("oslar_el1", 1);
@@ -135,6 +145,82 @@ fn watchpoint() -> Outcome {
         fault.is_some_and(|f| f.class() == 0x34 && f.vector == 8 && f.far == address),
         fault = fault
     );
+    Ok(())
+}
+
+/// Lets debug exceptions of EL1 in while `code` runs.
+fn debugging(code: impl FnOnce()) {
+    write_sysreg!("oslar_el1", 0);
+    write_sysreg!("mdscr_el1", MDE | KDE);
+    // SAFETY: debug exceptions are taken where a case expects them.
+    unsafe { core::arch::asm!("isb", "msr daifclr, #8", options(nostack)) };
+    code();
+    // SAFETY: none is taken any more.
+    unsafe { core::arch::asm!("msr daifset, #8", "isb", options(nostack)) };
+    write_sysreg!("mdscr_el1", 0);
+}
+
+/// As many as ID_AA64DFR0_EL1.BRPs says, one after another.
+fn breakpoints_at_el1() -> Outcome {
+    let count = (read_sysreg!("id_aa64dfr0_el1") >> 12 & 0xf) + 1;
+    for n in 0..count {
+        let address = debug_el1 as *const () as u64 + 4 * n;
+        // Enabled, EL1, all four bytes.
+        breakpoint_pair(n, address, 0xf << 5 | 1 << 1 | 1);
+        let mut added = 0;
+        let fault = catch(Resume::Next, || {
+            // SAFETY: a function that adds 16.
+            debugging(|| added = unsafe { debug_el1(0) });
+        });
+        breakpoint_pair(n, 0, 0);
+        check!(
+            fault.is_some_and(|f| f.class() == 0x31 && f.vector == 4 && f.elr == address),
+            n = n,
+            fault = fault
+        );
+        // It was skipped.
+        check!(added == 15, n = n, added = added);
+    }
+    Ok(())
+}
+
+/// Value and control of breakpoint `n`.
+fn breakpoint_pair(n: u64, value: u64, control: u64) {
+    macro_rules! pairs {
+        ($($i:literal)*) => {
+            match n {
+                $($i => {
+                    write_sysreg!(concat!("dbgbvr", $i, "_el1"), value);
+                    write_sysreg!(concat!("dbgbcr", $i, "_el1"), control);
+                })*
+                _ => {}
+            }
+        };
+    }
+    pairs!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+}
+
+fn watchpoint_at_el1() -> Outcome {
+    let address = &raw const debug_data as u64;
+    write_sysreg!("dbgwvr1_el1", address);
+    // Enabled, EL1, stores and loads, all eight bytes.
+    write_sysreg!("dbgwcr1_el1", 0xff << 5 | 3 << 3 | 1 << 1 | 1);
+    let mut value: u64 = 0x77;
+    let fault = catch(Resume::Next, || {
+        debugging(|| {
+            // SAFETY: reads memory, or takes an exception that is expected.
+            unsafe {
+                core::arch::asm!("ldr {v}, [{a}]", a = in(reg) address, v = inout(reg) value,
+                    options(nostack));
+            }
+        });
+    });
+    write_sysreg!("dbgwcr1_el1", 0);
+    check!(
+        fault.is_some_and(|f| f.class() == 0x35 && f.vector == 4 && f.far == address),
+        fault = fault
+    );
+    check!(value == 0x77, value = value);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use crate::Case;
 use crate::outcome::Outcome;
 use guest_support::exception::{mask, on_interrupt, taken, unmask};
-use guest_support::gic::{Bits, enable, get};
+use guest_support::gic::{Bits, enable, get, set};
 use guest_support::sync::wait_for;
 use guest_support::timer::*;
 use guest_support::{cpu, read_sysreg, smp, write_sysreg};
@@ -20,6 +20,7 @@ pub const CASES: &[Case] = &[
     ("timer::far_deadline", 1, far_deadline),
     ("timer::by_distance", 1, by_distance),
     ("timer::pending_bit_follows", 1, pending_bit_follows),
+    ("timer::pending_bit_of_disabled", 1, pending_bit_of_disabled),
     ("timer::hundred_in_a_row", 1, hundred_in_a_row),
     ("timer::each_cpu_has_its_own", 2, each_cpu_has_its_own),
 ];
@@ -210,6 +211,38 @@ fn pending_bit_follows() -> Outcome {
     unmask();
     wait_for(1, || false);
     check!(taken(cpu(), VIRTUAL_PPI) == 0);
+    Ok(())
+}
+
+/// An interrupt that is not enabled shows its timer's state at once, and is not taken.
+fn pending_bit_of_disabled() -> Outcome {
+    for (ppi, arm, expire, stop) in [
+        (
+            VIRTUAL_PPI,
+            arm_virtual as fn(u64),
+            (|| write_sysreg!("cntv_cval_el0", now() - 1)) as fn(),
+            stop_virtual as fn(),
+        ),
+        (
+            PHYSICAL_PPI,
+            arm_physical,
+            || write_sysreg!("cntp_cval_el0", read_sysreg!("cntpct_el0") - 1),
+            stop_physical,
+        ),
+    ] {
+        set(Bits::ClearEnable, ppi);
+        arm(10_000);
+        check!(!get(Bits::SetPending, ppi), ppi = ppi);
+        expire();
+        check!(get(Bits::SetPending, ppi), ppi = ppi);
+        check!(!get(Bits::SetActive, ppi), ppi = ppi);
+        stop();
+        check!(wait_for(10, || !get(Bits::SetPending, ppi)), ppi = ppi);
+        check!(!get(Bits::SetActive, ppi), ppi = ppi);
+        set(Bits::SetEnable, ppi);
+        wait_for(1, || false);
+        check!(taken(cpu(), ppi) == 0, ppi = ppi);
+    }
     Ok(())
 }
 

@@ -34,7 +34,7 @@ fn wfi_virtual_timer() -> Outcome {
     while now() - start < ticks(5) {
         wfi();
     }
-    check!(read_sysreg!("isr_el1") & 0x80 != 0);
+    check!(wait_for(1000, || read_sysreg!("isr_el1") & 0x80 != 0));
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use guest_support::exception::{mask, taken, unmask};
 use guest_support::map::{NO_DEVICE, NO_MEMORY};
 use guest_support::sbi::*;
 use guest_support::sync::wait_for;
-use guest_support::{cpu, lines, smp, timer};
+use guest_support::{cpu, isa, lines, smp, timer};
 
 pub const CASES: &[Case] = &[
     ("hsm::status", 1, status),
@@ -85,6 +85,9 @@ fn start_state() -> Outcome {
     check!(sstatus & 2 == 0, sstatus = sstatus);
     check!(satp == 0, satp = satp);
     check!(hart == smp::id(1), hart = hart);
+    // As OpenSBI leaves them, although nobody says so: kernels use floating point as they find it.
+    check!(!isa::has("d") || sstatus >> 13 & 3 != 0, sstatus = sstatus);
+    check!(!isa::has("v") || sstatus >> 9 & 3 != 0, sstatus = sstatus);
     let again = call(HSM, HART_START, [smp::id(1), smp::entry(), 1]);
     check!(again.error == ALREADY_AVAILABLE, again = again);
     Ok(())

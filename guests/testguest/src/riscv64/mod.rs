@@ -5,6 +5,7 @@ mod dbcn;
 mod fp;
 mod hsm;
 mod ipi;
+mod legacy;
 mod memory;
 mod mmio;
 mod plic;
@@ -25,6 +26,7 @@ pub const AREAS: &[&[Case]] = &[
     ipi::CASES,
     rfence::CASES,
     dbcn::CASES,
+    legacy::CASES,
     plic::CASES,
     timer::CASES,
     wait::CASES,

@@ -11,6 +11,7 @@ use guest_support::sync::wait_for;
 use guest_support::{lines, read_csr, smp, tree, uart};
 
 pub const CASES: &[Case] = &[
+    ("plic::contexts", 1, contexts),
     ("plic::registers", 1, registers),
     ("plic::source_0", 1, source_0),
     ("plic::out_of_range", 1, out_of_range),
@@ -99,6 +100,15 @@ macro_rules! comes {
         );
         check!(came);
     }};
+}
+
+/// Kernels that read no device tree have them compiled in: two for each hart, the second is S-mode's.
+fn contexts() -> Outcome {
+    for n in 0..smp::count() {
+        let expected = 2 * smp::id(n) as usize + 1;
+        check!(context(n) == expected, n = n, context = context(n));
+    }
+    Ok(())
 }
 
 /// Priorities and thresholds have fields of the same size, from 0 to some maximum; enables are

@@ -84,21 +84,21 @@ fn end() -> bool {
     smp::wait(1)
 }
 
-/// Maps the page to and fro, and fences with `fence` each time.
-fn remap(fence: impl Fn() -> Answer) -> Outcome {
+/// Maps the page to and fro, and fences with `fence` each time, which says how that went.
+pub fn remap(fence: impl Fn() -> i64) -> Outcome {
     begin();
     check!(wait_for(1000, || SEEN.load(Ordering::SeqCst) == 111));
     for round in 0..50 {
         let to = (round + 1) % 2;
         map(3, to);
-        let answer = fence();
+        let error = fence();
         // What it read before the fence it may store once more.
         let want = [111, 222][to];
         let right = wait_for(1000, || SEEN.load(Ordering::SeqCst) == want);
-        if answer.error != SUCCESS || !right {
+        if error != SUCCESS || !right {
             end();
         }
-        check!(answer.error == SUCCESS, answer = answer);
+        check!(error == SUCCESS, error = error);
         check!(right, round = round, seen = SEEN.load(Ordering::SeqCst));
     }
     check!(end());
@@ -108,22 +108,22 @@ fn remap(fence: impl Fn() -> Answer) -> Outcome {
 
 fn remap_page() -> Outcome {
     let address = (FREE + 3 * 4096) as u64;
-    remap(|| call(RFENCE, SFENCE_VMA, [1, smp::id(1), address, 4096]))
+    remap(|| call(RFENCE, SFENCE_VMA, [1, smp::id(1), address, 4096]).error)
 }
 
 fn remap_page_by_asid() -> Outcome {
     let address = (FREE + 3 * 4096) as u64;
-    remap(|| call(RFENCE, SFENCE_VMA_ASID, [1, smp::id(1), address, 4096, 0]))
+    remap(|| call(RFENCE, SFENCE_VMA_ASID, [1, smp::id(1), address, 4096, 0]).error)
 }
 
 /// Start and size 0, or size -1: the whole address space.
 fn remap_all() -> Outcome {
-    remap(|| call(RFENCE, SFENCE_VMA, [1, smp::id(1), 0, 0]))?;
-    remap(|| call(RFENCE, SFENCE_VMA, [1, smp::id(1), 0, u64::MAX]))
+    remap(|| call(RFENCE, SFENCE_VMA, [1, smp::id(1), 0, 0]).error)?;
+    remap(|| call(RFENCE, SFENCE_VMA, [1, smp::id(1), 0, u64::MAX]).error)
 }
 
 fn all_harts() -> Outcome {
-    remap(|| call(RFENCE, SFENCE_VMA, [0, ALL_HARTS, FREE as u64, 1 << 30]))?;
+    remap(|| call(RFENCE, SFENCE_VMA, [0, ALL_HARTS, FREE as u64, 1 << 30]).error)?;
     let answer = call(RFENCE, FENCE_I, [0, ALL_HARTS]);
     check!(answer.error == SUCCESS, answer = answer);
     Ok(())

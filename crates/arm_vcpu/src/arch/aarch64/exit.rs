@@ -2,7 +2,7 @@
 //! frame and everything else still in the CPU; it returns `true` to go straight back.
 
 use axaddrspace::GuestPhysAddr;
-use axdevice::BusFault;
+use axdevice::WriteFault;
 use axvcpu::{AccessFlags, AxVCpuExitReason, GuestFault, PowerState};
 
 use super::regs::{isb, read, write};
@@ -308,9 +308,18 @@ impl<H: ArmHost> ArmVCpu<H> {
                 self.serve_requests();
                 self.go_on()
             }
-            Some(Err(BusFault)) => self.hardware_abort(esr, read!("FAR_EL2")),
+            Some(Err(WriteFault::Refused)) => self.hardware_abort(esr, read!("FAR_EL2")),
+            Some(Err(WriteFault::Busy)) => self.access_again(),
             None => self.odd_data_abort(esr),
         }
+    }
+
+    /// The device can't take it yet: the guest makes it again, after its interrupts and after what
+    /// else this CPU has to run.
+    #[cold]
+    fn access_again(&mut self) -> bool {
+        self.serve_requests();
+        self.go_on()
     }
 
     /// Makes a plain access to the device at `ipa`; `None` if there is none.
@@ -319,7 +328,7 @@ impl<H: ArmHost> ArmVCpu<H> {
         &mut self,
         ipa: GuestPhysAddr,
         transfer: Transfer,
-    ) -> Option<Result<(), BusFault>> {
+    ) -> Option<Result<(), WriteFault>> {
         let bus = self.vm.bus.get()?;
         let Transfer {
             reg,
@@ -330,12 +339,13 @@ impl<H: ArmHost> ArmVCpu<H> {
         } = transfer;
         Some(if load {
             let value = bus.read(self.id, ipa, width, &mut self.last_device)?;
-            value.map(|mut value| {
+            let value = value.map(|mut value| {
                 if signed {
                     value = extend(value, width, reg_width, signed);
                 }
                 self.frame.set_gpr(reg, value);
-            })
+            });
+            value.map_err(WriteFault::from)
         } else {
             bus.write(
                 self.id,

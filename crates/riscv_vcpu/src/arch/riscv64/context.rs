@@ -46,11 +46,12 @@ pub struct Context {
 impl Context {
     /// The state that a hart is started in (SBI, "HSM", hart start): satp and sstatus.SIE are 0. All
     /// else is 0, too; no timer. User mode has the counters, as OpenSBI leaves it: a Linux without a
-    /// PMU never says so itself, and its processes read the time.
-    pub fn reset() -> Self {
+    /// PMU never says so itself, and its processes read the time. Floating point and vectors are on,
+    /// as OpenSBI leaves them, too: small kernels use them as they find them.
+    pub fn reset(features: &Features) -> Self {
         Self {
             supervisor: Supervisor {
-                status: status::UXL_64,
+                status: status::UXL_64 | features.units(),
                 counteren: HCOUNTEREN,
                 ..Supervisor::default()
             },

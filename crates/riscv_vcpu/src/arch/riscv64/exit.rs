@@ -2,7 +2,7 @@
 //! everything else still in the hart; it returns `true` to go straight back.
 
 use axaddrspace::GuestPhysAddr;
-use axdevice::BusFault;
+use axdevice::WriteFault;
 use axvcpu::{AccessFlags, AxVCpuExitReason, GuestFault};
 
 use super::regs::{barrier, clear, read, set, write};
@@ -128,22 +128,36 @@ impl<H: RiscvHost> RiscvVCpu<H> {
                 self.serve_requests();
                 self.go_on()
             }
-            Some(Err(BusFault)) => self.inject_now(Exception {
+            Some(Err(WriteFault::Refused)) => self.inject_now(Exception {
                 cause: access_fault(scause),
                 value: read!(STVAL),
             }),
+            Some(Err(WriteFault::Busy)) => self.access_again(),
             None => self.not_for_devices(scause, addr),
         }
     }
 
+    /// The device can't take it yet: the guest makes it again, after its interrupts and after what
+    /// else this CPU has to run.
+    #[cold]
+    fn access_again(&mut self) -> bool {
+        self.serve_requests();
+        self.go_on()
+    }
+
     /// `None` if there is no device.
     #[inline(always)]
-    fn ask_device(&mut self, addr: GuestPhysAddr, access: Access) -> Option<Result<(), BusFault>> {
+    fn ask_device(
+        &mut self,
+        addr: GuestPhysAddr,
+        access: Access,
+    ) -> Option<Result<(), WriteFault>> {
         let bus = self.vm.bus.get()?;
         let (width, last) = (access.width, &mut self.last_device);
         Some(if access.load {
             let value = bus.read(self.id, addr, width, last)?;
-            value.map(|value| self.frame.set_gpr(access.reg, access.extend(value)))
+            let value = value.map(|value| self.frame.set_gpr(access.reg, access.extend(value)));
+            value.map_err(WriteFault::from)
         } else {
             let value = self.frame.gpr(access.reg);
             bus.write(self.id, addr, width, value, last)?

@@ -69,6 +69,48 @@ unsafe extern "C" fn fetch(pc: u64) -> Tried {
     )
 }
 
+/// The eight bytes at the guest's virtual address `at`, read as it would read them; or scause of the
+/// exception that this is.
+///
+/// # Safety
+/// As [`instruction`].
+pub unsafe fn double(at: u64) -> Result<u64, u64> {
+    // A trap from HS-mode overwrites them.
+    let (sepc, sstatus, hstatus) = (read!(SEPC), read!(SSTATUS), read!(HSTATUS));
+    // SAFETY: HLV reads as the guest would, whatever `at` is, and its traps end in `load`.
+    let tried = unsafe { load(at) };
+    if tried.done == 0 {
+        let scause = read!(SCAUSE);
+        write!(SEPC, sepc);
+        write!(SSTATUS, sstatus);
+        write!(HSTATUS, hstatus);
+        return Err(scause);
+    }
+    Ok(tried.value)
+}
+
+/// A trap comes back at label 1 with all general registers as they were, so with `done` 0.
+///
+/// # Safety
+/// As [`fetch`].
+#[unsafe(naked)]
+unsafe extern "C" fn load(at: u64) -> Tried {
+    naked_asm!(
+        ".option push",
+        ".option arch, +h",
+        "la t0, 1f",
+        "csrrw t0, stvec, t0",
+        "li a1, 0",
+        "hlv.d a0, (a0)",
+        "li a1, 1",
+        // stvec in direct mode: a multiple of 4.
+        ".balign 4",
+        "1: csrw stvec, t0",
+        "ret",
+        ".option pop",
+    )
+}
+
 /// Whether hstateen0 exists ("Smstateen").
 pub fn has_stateen() -> bool {
     // SAFETY: reading a CSR has no effect; if it does not exist, the trap ends in `probe_stateen`.

@@ -5,6 +5,7 @@ mod cpu;
 mod exit;
 mod fetch;
 mod fp;
+mod legacy;
 mod regs;
 mod sbi;
 mod switch;

@@ -7,6 +7,7 @@ pub mod csr {
     pub const SCOUNTEREN: u32 = 0x106;
     pub const SENVCFG: u32 = 0x10a;
     pub const SEPC: u32 = 0x141;
+    pub const SCAUSE: u32 = 0x142;
     pub const STVAL: u32 = 0x143;
     pub const SIP: u32 = 0x144;
     pub const VSSTATUS: u32 = 0x200;

@@ -13,17 +13,16 @@ use crate::vm::pending;
 /// Bytes that one call moves to or from the console at most: the guest asks again for the rest.
 const CONSOLE_PIECE: usize = 256;
 /// An ECALL has no compressed form.
-const ECALL_LENGTH: u64 = 4;
+pub(super) const ECALL_LENGTH: u64 = 4;
 /// a0 to a7 are x10 to x17.
-const FIRST_ARGUMENT: usize = 10;
+pub(super) const FIRST_ARGUMENT: usize = 10;
 
 impl<H: RiscvHost> RiscvVCpu<H> {
     /// An ECALL from VS-mode.
     #[inline]
     pub(super) fn call(&mut self) -> bool {
         self.skip(ECALL_LENGTH);
-        let a = core::array::from_fn(|n| self.frame.gpr(FIRST_ARGUMENT + n));
-        match sbi::decode(a, || self.vm.offer()) {
+        match sbi::decode(self.arguments(), || self.vm.offer()) {
             Call::SetTimer(value) => {
                 self.set_timer(value);
                 self.done(Ok(0))
@@ -41,6 +40,12 @@ impl<H: RiscvHost> RiscvVCpu<H> {
             Call::Done(answer) => self.done(answer),
             other => self.rare_call(other),
         }
+    }
+
+    /// a0 to a7.
+    #[inline(always)]
+    pub(super) fn arguments(&self) -> [u64; 8] {
+        core::array::from_fn(|n| self.frame.gpr(FIRST_ARGUMENT + n))
     }
 
     #[inline]
@@ -77,6 +82,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
                 let answer = self.console_byte(byte);
                 return self.console_done(answer);
             }
+            Call::Legacy => return self.legacy_call(),
             Call::Hypervisor { nr, args } => AxVCpuExitReason::Hypercall { nr, args },
             // Served by `call`.
             Call::Done(_) | Call::SetTimer(_) | Call::SendIpi(_) | Call::RemoteFence(..) => {
@@ -87,8 +93,8 @@ impl<H: RiscvHost> RiscvVCpu<H> {
     }
 
     /// A new time clears the interrupt of the last ("Set Timer").
-    #[inline]
-    fn set_timer(&mut self, value: u64) {
+    #[inline(always)]
+    pub(super) fn set_timer(&mut self, value: u64) {
         if self.features.sstc {
             write!(VSTIMECMP, value);
         } else {
@@ -98,15 +104,16 @@ impl<H: RiscvHost> RiscvVCpu<H> {
         }
     }
 
-    #[inline]
-    fn send_ipi(&mut self, mask: HartMask) -> Answer {
+    #[inline(always)]
+    pub(super) fn send_ipi(&mut self, mask: HartMask) -> Answer {
         let targets = mask.select(&self.vm.harts)?;
         self.vm.send_ipi(targets);
         Ok(0)
     }
 
     /// See [`crate::RiscvVm`]'s `fence_others`.
-    fn remote_fence(&mut self, mask: HartMask, fence: Fence) -> Answer {
+    #[inline(always)]
+    pub(super) fn remote_fence(&mut self, mask: HartMask, fence: Fence) -> Answer {
         let targets = mask.select(&self.vm.harts)?;
         let own = 1u64.checked_shl(self.id as u32).unwrap_or(0);
         let kind = match fence {

@@ -34,6 +34,7 @@ pub fn forget_instructions() {
 }
 
 /// What a guest's RFENCE asks for, on this hart, for the VMID in hgatp.
+#[inline(always)]
 pub fn local(fence: Fence) {
     let Fence::Translations { start, size, asid } = fence else {
         return forget_instructions();

@@ -244,7 +244,7 @@ impl<H: RiscvHost> AxArchVCpu for RiscvVCpu<H> {
             vm: vm.clone(),
             id: vcpu_id,
             features,
-            context: Context::reset(),
+            context: Context::reset(features),
             units: Units::new(features),
             last_cpu: NOBODY,
             refused: None,
@@ -261,7 +261,7 @@ impl<H: RiscvHost> AxArchVCpu for RiscvVCpu<H> {
         self.start_registers(arg as u64);
         self.frame.pc = entry.as_usize() as u64;
         self.frame.supervisor = true;
-        self.context = Context::reset();
+        self.context = Context::reset(self.features);
         self.units.reset();
         // Fences that came while it was off are made good where it is bound first.
         self.last_cpu = NOBODY;

@@ -16,7 +16,7 @@ macro_rules! read_sysreg {
 /// Writes a system register, and waits until it has taken effect.
 #[macro_export]
 macro_rules! write_sysreg {
-    ($name:literal, $value:expr) => {{
+    ($name:expr, $value:expr) => {{
         let value: u64 = $value;
         // SAFETY: the guests write registers of the interrupt controller, of timers and of
         // debug, none of which changes what memory Rust sees.

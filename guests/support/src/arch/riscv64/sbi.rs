@@ -92,6 +92,47 @@ pub fn call<const N: usize>(extension: u64, function: u64, args: [u64; N]) -> An
     Answer { error, value }
 }
 
+/// `set_timer` of the legacy extensions.
+pub const LEGACY_SET_TIMER: u64 = 0;
+/// `console_putchar`.
+pub const LEGACY_PUT_CHARACTER: u64 = 1;
+/// `console_getchar`.
+pub const LEGACY_GET_CHARACTER: u64 = 2;
+/// `clear_ipi`.
+pub const LEGACY_CLEAR_IPI: u64 = 3;
+/// `send_ipi`.
+pub const LEGACY_SEND_IPI: u64 = 4;
+/// `remote_fence_i`.
+pub const LEGACY_FENCE_I: u64 = 5;
+/// `remote_sfence_vma`.
+pub const LEGACY_SFENCE_VMA: u64 = 6;
+/// `remote_sfence_vma_asid`.
+pub const LEGACY_SFENCE_VMA_ASID: u64 = 7;
+/// `shutdown`.
+pub const LEGACY_SHUTDOWN: u64 = 8;
+
+/// Calls a legacy extension (chapter 5): what it left in a0; `None` if it changed another register
+/// that holds an argument. They have no function number: whatever a6 holds is nothing to them.
+pub fn legacy(extension: u64, args: [u64; 4]) -> Option<i64> {
+    const A6: u64 = 0x1234;
+    let [mut a0, mut a1, mut a2, mut a3] = args;
+    let (mut a6, mut a7) = (A6, extension);
+    // SAFETY: as for `call`; more registers than a0 do change where the firmware is wrong.
+    unsafe {
+        core::arch::asm!(
+            "ecall",
+            inout("a0") a0,
+            inout("a1") a1,
+            inout("a2") a2,
+            inout("a3") a3,
+            inout("a6") a6,
+            inout("a7") a7,
+            options(nostack)
+        );
+    }
+    (args[1..] == [a1, a2, a3] && (a6, a7) == (A6, extension)).then_some(a0 as i64)
+}
+
 /// Whether the firmware has `extension`.
 pub fn probe(extension: u64) -> bool {
     call(BASE, 3, [extension]).value != 0

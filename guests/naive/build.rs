@@ -1,0 +1,2 @@
+//! Links the guest as all guests are linked.
+include!("../support/link.rs");
