@@ -183,15 +183,13 @@ impl GuestMemory for Ram<'_> {
     }
 
     fn zero(&mut self, gpa: u64, len: u64) -> Result<(), VmError> {
-        const ZEROS: [u8; 4096] = [0; 4096];
-        let mut done = 0;
-        while done < len as usize {
-            let piece = ZEROS.len().min(len as usize - done);
-            self.0.write_image(
-                (gpa as usize + done).into(),
-                ZEROS.get(..piece).unwrap_or(&ZEROS),
-            )?;
-            done += piece;
+        let zeros = [0; 1024];
+        let (mut at, mut left) = (gpa as usize, len as usize);
+        while left != 0 {
+            let piece = zeros.get(..left).unwrap_or(&zeros);
+            self.0.write_image(at.into(), piece)?;
+            at += piece.len();
+            left -= piece.len();
             pause();
         }
         Ok(())

@@ -116,9 +116,11 @@ fn serve_ended(bundle: &Bundle<'_>) -> (u8, u64) {
             continue;
         }
         if guest.vm.status() == VmStatus::Stopping {
-            // Quiet from now on, whatever comes next.
+            // Quiet from now on, whatever comes next. It takes as long as a piece of work may.
+            pause();
             interrupt::detach(&guest.vm);
             guest.vm.stopped();
+            pause();
         }
         match wait_before_restart(&guest) {
             Some(until) => next = next.min(until),
@@ -422,7 +424,7 @@ impl fmt::Display for Failure {
             ),
             Self::Load(error) => write!(f, "{error}"),
             Self::Spawn(error) => write!(f, "no task: {error:?}"),
-            Self::Boot(error) => write!(f, "{error:?}"),
+            Self::Boot(error) => write!(f, "{}", vcpu::name(*error)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use axerrno::AxResult;
+use axerrno::{AxError, AxErrorKind, AxResult};
 use axvcpu::{AxArchVCpu, AxVCpuExitReason, Request};
 use axvm::{StopCause, VmFault};
 
@@ -40,7 +40,8 @@ impl VCpuTask {
         if self.bound.swap(false, Ordering::Relaxed)
             && let Err(error) = self.vm.unbind_vcpu(self.id)
         {
-            log::error!("VM {}: unbinding vCPU {}: {error:?}", self.vm.id(), self.id);
+            let error = name(error);
+            log::error!("VM {}: unbinding vCPU {}: {error}", self.vm.id(), self.id);
         }
     }
 
@@ -51,6 +52,12 @@ impl VCpuTask {
         }
         Ok(())
     }
+}
+
+/// What an error is called. (`AxError` formats itself with all names of Linux's errors, which are
+/// 5 KB and none of which occurs.)
+pub fn name(error: AxError) -> &'static str {
+    AxErrorKind::try_from(error.code()).map_or("unknown", |kind| kind.as_str())
 }
 
 /// Runs `f` with what the current task carries.
@@ -72,7 +79,7 @@ pub fn main(vm: &Arc<Vm>, id: usize) {
         match vm.take_power_on(id) {
             Ok(true) => {
                 if let Err(error) = run(vm, id) {
-                    log::error!("VM {}: vCPU {id}: {error:?}", vm.id());
+                    log::error!("VM {}: vCPU {id}: {}", vm.id(), name(error));
                     vm.stop(StopCause::Fault(VmFault::Unhandled { vcpu: id }));
                 }
                 with_own(VCpuTask::put_away);
@@ -87,7 +94,7 @@ pub fn main(vm: &Arc<Vm>, id: usize) {
                 }
             }
             Err(error) => {
-                log::error!("VM {}: starting vCPU {id}: {error:?}", vm.id());
+                log::error!("VM {}: starting vCPU {id}: {}", vm.id(), name(error));
                 vm.stop(StopCause::Fault(VmFault::Unhandled { vcpu: id }));
             }
         }

@@ -22,6 +22,15 @@ pub const fn deadline(control: u64, value: u64, offset: u64) -> Option<u64> {
     }
 }
 
+/// The earlier one of two deadlines that may be none.
+#[inline]
+pub fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        _ => a.or(b),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +48,13 @@ mod tests {
         assert_eq!(deadline(CTL_ENABLE | 1 << 2, !0, 3), Some(!0));
         assert_eq!(deadline(CTL_ENABLE | CTL_IMASK, 7, 3), None);
         assert_eq!(deadline(0, 7, 3), None);
+    }
+
+    #[test]
+    fn no_deadline_is_later_than_any() {
+        assert_eq!(earlier(Some(3), Some(2)), Some(2));
+        assert_eq!(earlier(Some(3), None), Some(3));
+        assert_eq!(earlier(None, Some(2)), Some(2));
+        assert_eq!(earlier(None, None), None);
     }
 }

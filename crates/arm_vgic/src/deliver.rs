@@ -118,7 +118,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
 
     /// Private interrupt `intid` is pending once more: its list register is brought up to date.
     /// Mostly the guest has deactivated it, and the register is one of the `free` ones.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn replace_private(&self, bank: &mut Bank, free: &mut u32, intid: u32) {
         let slot = usize::from(bank.slot_of_private[intid as usize % 32]);
         if *free >> (slot & 31) & 1 != 0 {
@@ -141,7 +141,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_private(&self, bank: &mut Bank, slot: usize, intid: u32) {
         let image = bank.hand_over::<C>(intid, self.ctlr());
         bank.slots[slot & 15] = intid as u16;

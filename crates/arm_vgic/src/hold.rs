@@ -42,40 +42,39 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
         me: usize,
         mut op: impl FnMut() -> Result<R, InListRegisters>,
     ) -> R {
-        match op() {
-            Ok(done) => done,
-            Err(busy) => self.exclusive_held(me, busy, op),
+        let mut holding = false;
+        loop {
+            match op() {
+                Ok(done) => {
+                    if holding {
+                        self.hold.fetch_sub(1, Ordering::Release);
+                    }
+                    return done;
+                }
+                Err(busy) => self.make_way(me, busy, core::mem::replace(&mut holding, true)),
+            }
         }
     }
 
+    /// Steps 2 and 3. `holding`: `hold` has been raised for this access.
     #[cold]
-    fn exclusive_held<R>(
-        &self,
-        me: usize,
-        mut busy: InListRegisters,
-        mut op: impl FnMut() -> Result<R, InListRegisters>,
-    ) -> R {
-        self.hold.fetch_add(1, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        self.fold(me);
-        let done = loop {
-            let live = |v: &usize| self.vcpus[*v].live.load(Ordering::Acquire);
-            let waited = (0..self.vcpus.len()).filter(|&v| v != me && busy.0 >> v & 1 != 0);
-            for v in waited.clone().filter(live) {
-                self.notify.notify(v, Wanted::Fold);
+    #[inline(never)]
+    fn make_way(&self, me: usize, busy: InListRegisters, holding: bool) {
+        if !holding {
+            self.hold.fetch_add(1, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            self.fold(me);
+        }
+        let live = |v: &usize| self.vcpus[*v].live.load(Ordering::Acquire);
+        let waited = (0..self.vcpus.len()).filter(|&v| v != me && busy.0 >> v & 1 != 0);
+        for v in waited.clone().filter(live) {
+            self.notify.notify(v, Wanted::Fold);
+        }
+        for v in waited {
+            while live(&v) {
+                spin_loop();
             }
-            for v in waited {
-                while live(&v) {
-                    spin_loop();
-                }
-            }
-            match op() {
-                Ok(done) => break done,
-                Err(still) => busy = still,
-            }
-        };
-        self.hold.fetch_sub(1, Ordering::Release);
-        done
+        }
     }
 
     /// Becomes live, unless an access holds everybody off. The list registers are empty, and the

@@ -139,7 +139,7 @@ impl Bank {
     }
 
     /// Moves private interrupt `intid` (below 32), ready or active, into an image.
-    #[inline]
+    #[inline(always)]
     pub fn hand_over<C: CpuInterface>(&mut self, intid: u32, ctlr: u32) -> u64 {
         let i = (intid % 32) as usize;
         if self.irqs.active >> i & 1 != 0 {

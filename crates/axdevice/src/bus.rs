@@ -106,7 +106,7 @@ pub struct Bus {
 impl Bus {
     /// Reads from the device at `addr`; `None` if there is none. An access that goes beyond the
     /// end of the device's region is a fault. Bits above `width` are zero.
-    #[inline]
+    #[inline(always)]
     pub fn read(
         &self,
         vcpu: usize,
@@ -122,7 +122,7 @@ impl Bus {
     }
 
     /// Writes to the device at `addr`, as [`read`](Self::read) reads.
-    #[inline]
+    #[inline(always)]
     pub fn write(
         &self,
         vcpu: usize,
@@ -150,7 +150,7 @@ impl Bus {
         self.regions.iter().map(Region::range)
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&self, addr: usize, last: &mut LastHit) -> Option<(&Region, usize)> {
         if let Some(region) = self.regions.get(last.0) {
             let offset = addr.wrapping_sub(region.base);

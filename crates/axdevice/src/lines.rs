@@ -1,7 +1,7 @@
 //! Who has which interrupt line, while a VM is built.
 
-use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use axerrno::AxError;
 
@@ -23,7 +23,7 @@ impl From<LineTaken> for AxError {
 /// Hands out the lines of one VM, each once.
 pub struct IrqLines {
     sink: Arc<dyn IrqSink>,
-    taken: BTreeSet<u32>,
+    taken: Vec<u32>,
 }
 
 impl IrqLines {
@@ -31,15 +31,16 @@ impl IrqLines {
     pub fn new(sink: Arc<dyn IrqSink>) -> Self {
         Self {
             sink,
-            taken: BTreeSet::new(),
+            taken: Vec::new(),
         }
     }
 
     /// Line number `line`, which nobody has.
     pub fn take(&mut self, line: u32) -> Result<IrqLine, LineTaken> {
-        if !self.taken.insert(line) {
+        if self.taken.contains(&line) {
             return Err(LineTaken(line));
         }
+        self.taken.push(line);
         Ok(IrqLine::new(self.sink.clone(), line))
     }
 }

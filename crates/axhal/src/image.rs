@@ -10,9 +10,8 @@ use crate::paging::IMAGE_BASE;
 // Their addresses mean something, not what they hold.
 unsafe extern "C" {
     safe static __data_end: u8;
-    safe static __bundle_start: u8;
-    safe static __bundle_end: u8;
-    safe static __bundle_pages_end: u8;
+    /// The one exception: the bundle's bytes, and those of the pages it takes.
+    safe static __bundle_lengths: [usize; 2];
     safe static __bss_start: u8;
     safe static __bss_end: u8;
     safe static __build_id: u8;
@@ -31,8 +30,7 @@ pub fn lies_at(start: usize) {
 fn shifts() -> (usize, usize) {
     let image = IMAGE.load(Ordering::Relaxed).wrapping_sub(IMAGE_BASE);
     let linked = (&raw const __bss_start).addr();
-    let bundle = (&raw const __bundle_pages_end).addr() - (&raw const __bundle_start).addr();
-    let lies = (&raw const __data_end).addr() + bundle;
+    let lies = (&raw const __data_end).addr() + __bundle_lengths[1];
     (image, image.wrapping_add(lies).wrapping_sub(linked))
 }
 
@@ -65,7 +63,7 @@ pub fn region() -> Option<Region> {
 /// The memory of the embedded bundle; empty if there is none.
 pub fn bundle() -> Option<Region> {
     let start = to_phys((&raw const __data_end).addr());
-    let len = (&raw const __bundle_end).addr() - (&raw const __bundle_start).addr();
+    let len = __bundle_lengths[0];
     Region::new(start.as_usize() as u64, len as u64)
 }
 

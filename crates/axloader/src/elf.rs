@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::image::bytes_at;
+use crate::sort_by_key;
 
 /// More loadable segments than any kernel has; bounds the work a file can cause.
 const MAX_SEGMENTS: u16 = 128;
@@ -131,7 +132,7 @@ pub(crate) fn parse(file: &[u8], machine: u16) -> Result<ElfImage<'_>, ElfError>
     if segments.is_empty() {
         return Err(ElfError::NothingToLoad);
     }
-    segments.sort_unstable_by_key(|segment| segment.paddr);
+    sort_by_key(&mut segments, |segment| segment.paddr);
     Ok(ElfImage {
         segments,
         entry: entry_paddr.ok_or(ElfError::Entry(entry))?,

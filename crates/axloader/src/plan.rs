@@ -6,7 +6,7 @@ use core::ops::Range;
 use crate::elf::{self, ElfImage};
 use crate::gzip::GzipFile;
 use crate::image::{HEADER_LEN, ImageHeader, Kind, zboot_payload};
-use crate::{BootProtocol, ImageError, PlanError, What};
+use crate::{BootProtocol, ImageError, PlanError, What, sort_by_key};
 
 mod space;
 
@@ -201,7 +201,7 @@ impl<'a> LoadPlan<'a> {
             .iter()
             .map(|s| s.gpa..s.gpa.saturating_add(s.size()))
             .collect();
-        all.sort_unstable_by_key(|range| range.start);
+        sort_by_key(&mut all, |range| range.start);
         let mut merged: Vec<Range<u64>> = Vec::with_capacity(all.len());
         for range in all.into_iter().filter(|range| !range.is_empty()) {
             match merged.last_mut() {

@@ -4,7 +4,7 @@ use core::fmt;
 
 use axaddrspace::{AddrSpaceError, GuestMemError, GuestPhysAddr};
 use axdevice::{BusError, LineTaken};
-use axerrno::AxError;
+use axerrno::{AxError, AxErrorKind};
 
 use crate::VmStatus;
 
@@ -42,13 +42,21 @@ pub enum VmError {
     /// An interrupt line is used twice.
     Line(LineTaken),
     /// The architecture refuses.
-    Arch(AxError),
+    Arch(AxErrorKind),
     /// Not in this state.
     State(VmStatus),
     /// The vCPU does not exist, or somebody else uses it.
     VCpu(usize),
     /// The entry point is not in the VM's memory.
     Entry(GuestPhysAddr),
+}
+
+impl VmError {
+    /// What an architecture refused. It says so by kinds, never by Linux's numbers; and those have
+    /// 5 KB of names, which formatting an [`AxError`] would need.
+    pub(crate) fn arch(error: AxError) -> Self {
+        Self::Arch(AxErrorKind::try_from(error.code()).unwrap_or(AxErrorKind::Unsupported))
+    }
 }
 
 impl From<AddrSpaceError> for VmError {
@@ -88,7 +96,7 @@ impl From<VmError> for AxError {
             VmError::Space(error) => error.into(),
             VmError::Memory(_) => Self::BadAddress,
             VmError::Bus(error) => error.into(),
-            VmError::Arch(error) => error,
+            VmError::Arch(kind) => kind.into(),
             VmError::State(_) => Self::BadState,
             VmError::VCpu(_) => Self::ResourceBusy,
         }

@@ -67,7 +67,7 @@ impl<H: AxVMHal, V: AxArchVCpu> AxVM<H, V> {
         let arch = build_arch::<H, V>(&config, &affinities, sync.clone(), memory.clone())?;
         let mut vcpus = Vec::with_capacity(affinities.len());
         for &(id, mask, phys_id) in &affinities {
-            let vcpu = V::new(&arch, id).map_err(VmError::Arch)?;
+            let vcpu = V::new(&arch, id).map_err(VmError::arch)?;
             vcpus.push(AxVCpu::new(id, phys_id, mask, vcpu));
         }
         let (bus, console) = build_devices::<V>(&config, &arch)?;
@@ -165,8 +165,8 @@ fn build_memory<H: AxVMHal, V: AxArchVCpu>(
 ) -> Result<VmMemory<H, V::Stage2>, VmError> {
     let vmid = VMIDS
         .alloc::<H::PagingHandler>()
-        .map_err(|error| VmError::Arch(error.into()))?;
-    let space = AddrSpace::new(V::stage2_format().map_err(VmError::Arch)?, vmid)?;
+        .map_err(|error| VmError::arch(error.into()))?;
+    let space = AddrSpace::new(V::stage2_format().map_err(VmError::arch)?, vmid)?;
     let mut memory = VmMemory::new(space);
     // What has to be at a certain place first: the rest leaves nothing free for sure.
     let regions = config.memory_regions().iter();
@@ -215,7 +215,7 @@ fn build_arch<H: AxVMHal, V: AxArchVCpu>(
         memory: Arc::new(SharedMemory(memory)),
         notify: notify::<H>,
     })
-    .map_err(VmError::Arch)
+    .map_err(VmError::arch)
 }
 
 /// The VM may be on its way out: then nobody is left to be told.

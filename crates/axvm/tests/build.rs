@@ -6,7 +6,7 @@ mod common;
 use std::ops::ControlFlow;
 
 use axaddrspace::GuestPhysRange;
-use axerrno::AxError;
+use axerrno::{AxError, AxErrorKind};
 use axvm::{AxVMConfig, VmError, VmStatus};
 use axvmconfig::VmMemMappingType::{MapAlloc, MapIdentical, MapReserved};
 use axvmconfig::{MemFlags, PassThroughDeviceConfig, VMInterruptMode, VmMemConfig};
@@ -189,7 +189,10 @@ fn wrong_configurations_are_errors() {
 fn a_vcpu_that_cant_be_made_takes_the_vm_with_it() {
     for id in 0..2 {
         REFUSED.set(id);
-        assert_eq!(refused(two_vcpus()), VmError::Arch(AxError::Unsupported));
+        assert_eq!(
+            refused(two_vcpus()),
+            VmError::Arch(AxErrorKind::Unsupported)
+        );
     }
     REFUSED.set(NO_SUCH_VCPU);
     assert!(Vm::build(two_vcpus()).is_ok());

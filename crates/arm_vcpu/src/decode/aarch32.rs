@@ -74,7 +74,7 @@ pub const fn advance_itstate(spsr: u64) -> u64 {
 }
 
 /// Whether [`step_over`] changes anything: seldom.
-#[inline]
+#[inline(always)]
 pub const fn needs_step_over(spsr: u64) -> bool {
     spsr & (spsr::AARCH32 | spsr::BTYPE | spsr::SS) != 0
 }

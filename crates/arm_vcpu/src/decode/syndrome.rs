@@ -106,7 +106,7 @@ pub struct DataAbort {
 impl DataAbort {
     /// Whether this is a fault of stage 2, not on a walk, for which FAR_EL2 and HPFAR_EL2 say
     /// where and the syndrome says what: most device accesses are.
-    #[inline]
+    #[inline(always)]
     pub const fn is_plain(esr: u64) -> bool {
         const ISV: u64 = 1 << 24;
         const CM: u64 = 1 << 8;
@@ -118,7 +118,7 @@ impl DataAbort {
     }
 
     /// The transfer of a [plain](Self::is_plain) one.
-    #[inline]
+    #[inline(always)]
     pub const fn plain_transfer(esr: u64) -> super::Transfer {
         super::Transfer {
             // SRT, SAS, SF, SSE, WnR.
@@ -243,13 +243,13 @@ impl SysAccess {
     }
 
     /// The general register alone.
-    #[inline]
+    #[inline(always)]
     pub const fn rt(esr: u64) -> usize {
         bits(esr, 5, 5) as usize
     }
 
     /// Whether it is an MSR to this register.
-    #[inline]
+    #[inline(always)]
     pub const fn is_write_to(esr: u64, reg: crate::sysreg::SysReg) -> bool {
         const ALL_BUT_RT: u64 = 0x3f_fc1f;
         let wanted = (reg.op0 as u64) << 20

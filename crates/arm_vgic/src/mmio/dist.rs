@@ -35,6 +35,7 @@ impl<C: CpuInterface, N: Notify> Vgic<C, N> {
         u64::from(value)
     }
 
+    #[inline(never)]
     fn dist_read_spis(&self, vcpu: usize, offset: u64, width: usize) -> u64 {
         if let (Some(intid), 4 | 8) = (router(offset), width) {
             let spis = self.spis.lock();

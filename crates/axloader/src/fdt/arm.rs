@@ -72,8 +72,14 @@ pub(super) fn is_ours(node: &Node<'_>) -> bool {
             c.starts_with("arm,psci")
                 || c == "arm,armv8-timer"
                 || c == "arm,armv7-timer"
-                || (c.starts_with("arm,") && (c.ends_with("-pmu") || c.contains("-pmuv")))
+                || (c.starts_with("arm,") && is_pmu(c))
         })
+}
+
+/// `arm,cortex-a72-pmu`, `arm,armv8-pmuv3`, ...
+fn is_pmu(compatible: &str) -> bool {
+    let mut parts = compatible.split('-').skip(1);
+    compatible.ends_with("-pmu") || parts.any(|part| part.starts_with("pmuv"))
 }
 
 pub(super) fn is_uart(node: &Node<'_>) -> bool {

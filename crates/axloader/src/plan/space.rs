@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::{PlanError, What};
+use crate::{PlanError, What, sort_by_key};
 
 /// `gpa..gpa + size`, if that doesn't wrap.
 pub(super) fn span(what: What, gpa: u64, size: u64) -> Result<Range<u64>, PlanError> {
@@ -38,7 +38,7 @@ impl Space {
         if ram.is_empty() || ram.iter().any(|region| region.is_empty()) {
             return Err(PlanError::NoRam);
         }
-        ram.sort_unstable_by_key(|region| region.start);
+        sort_by_key(&mut ram, |region| region.start);
         for (low, high) in ram.iter().zip(ram.iter().skip(1)) {
             if overlap(low, high) {
                 return Err(PlanError::RamOverlaps(low.clone(), high.clone()));
@@ -123,7 +123,7 @@ impl Space {
     fn used(&self) -> Vec<Range<u64>> {
         let taken = self.taken.iter().map(|(_, range)| range);
         let mut used: Vec<_> = taken.chain(self.room.iter()).cloned().collect();
-        used.sort_unstable_by_key(|range| range.start);
+        sort_by_key(&mut used, |range| range.start);
         used
     }
 

@@ -317,7 +317,8 @@ fn with_unit(text: &str) -> Option<usize> {
         "TiB" => 40,
         _ => return None,
     };
-    if digits.starts_with('_') || digits.ends_with('_') || digits.contains("__") {
+    // Underscores are between digits.
+    if digits.contains('_') && digits.split('_').any(str::is_empty) {
         return None;
     }
     let mut number: usize = 0;

@@ -1,5 +1,6 @@
 //! Synchronous exits. A handler runs on the host's stack with the guest's general registers in the
 //! frame and everything else still in the CPU; it returns `true` to go straight back.
+//! What most exits run has no rare code inlined, whose registers it would have to save.
 
 use axaddrspace::GuestPhysAddr;
 use axdevice::WriteFault;
@@ -52,7 +53,7 @@ pub unsafe extern "C" fn on_serror<H: ArmHost>(frame: *mut Frame) -> bool {
 
 impl<H: ArmHost> ArmVCpu<H> {
     /// Ends the run.
-    #[inline]
+    #[inline(always)]
     pub(super) fn leave(&mut self, exit: AxVCpuExitReason) -> bool {
         self.exit = exit;
         false
@@ -60,13 +61,13 @@ impl<H: ArmHost> ArmVCpu<H> {
 
     /// Goes back to the guest, unless this CPU is to run something else: for handlers that may
     /// have woken a task.
-    #[inline]
+    #[inline(always)]
     pub(super) fn go_on(&mut self) -> bool {
         !H::need_resched() || self.leave(AxVCpuExitReason::Preempted)
     }
 
     /// Past the trapped instruction.
-    #[inline]
+    #[inline(always)]
     pub(super) fn skip(&mut self, esr: u64) {
         write!(
             "ELR_EL2",
@@ -111,6 +112,7 @@ impl<H: ArmHost> ArmVCpu<H> {
 
     /// DEN 0028F, 2.9: a non-zero immediate is reserved.
     #[cold]
+    #[inline(never)]
     fn reserved_call(&mut self, esr: u64) -> bool {
         // The exception's address is the instruction's own; that of an HVC is already the next
         // one's (D1.3.4).
@@ -165,6 +167,7 @@ impl<H: ArmHost> ArmVCpu<H> {
 
     /// All that is neither frequent nor short.
     #[cold]
+    #[inline(never)]
     fn rare(&mut self, class: u8, esr: u64) -> bool {
         if !condition_holds(esr, read!("SPSR_EL2")) {
             self.skip(esr);
@@ -267,7 +270,7 @@ impl<H: ArmHost> ArmVCpu<H> {
             if passed(limit) {
                 return true;
             }
-            deadline = [deadline, limit].into_iter().flatten().min();
+            deadline = timer::earlier(deadline, limit);
         }
         self.leave(AxVCpuExitReason::Halt { deadline })
     }
@@ -285,7 +288,7 @@ impl<H: ArmHost> ArmVCpu<H> {
         let (control, value) = (read!("CNTP_CTL_EL0"), read!("CNTP_CVAL_EL0"));
         let physical_timer =
             timer::deadline(control, value, 0).filter(|_| can_fire(H::physical_timer_intid()));
-        [virtual_timer, physical_timer].into_iter().flatten().min()
+        timer::earlier(virtual_timer, physical_timer)
     }
 
     /// A data access that stage 2 does not translate: most are a device's, which is asked here.

@@ -53,6 +53,7 @@ impl<H: ArmHost> ArmVCpu<H> {
         }
     }
 
+    #[inline(never)]
     fn other_interrupt(&mut self, intid: u32) -> bool {
         if (FIRST_SPECIAL..=LAST_SPECIAL).contains(&intid) {
             return true;

@@ -31,7 +31,7 @@ pub fn fault_ipa(esr: u64, far: u64) -> Option<GuestPhysAddr> {
 }
 
 /// The same for a [plain](crate::decode::DataAbort::is_plain) abort.
-#[inline]
+#[inline(always)]
 pub fn plain_fault_ipa() -> GuestPhysAddr {
     const FIPA: u64 = 0x0fff_ffff_fff0;
     let page = (read!("HPFAR_EL2") & FIPA) << 8;

@@ -1,5 +1,6 @@
 //! Exits. The handler runs on the host's stack with the guest's general registers in the frame and
 //! everything else still in the hart; it returns `true` to go straight back.
+//! What most exits run has no rare code inlined, whose registers it would have to save.
 
 use axaddrspace::GuestPhysAddr;
 use axdevice::WriteFault;
@@ -72,6 +73,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
     }
 
     /// A physical interrupt. Nothing is acknowledged but kicks.
+    #[inline(never)]
     fn interrupt(&mut self, code: u64) -> bool {
         if code == cause::SOFTWARE {
             // Before the requests are looked at: a later kick comes again. CSR writes are ordered
@@ -90,6 +92,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
 
     /// A load or store that the G-stage does not translate: most are a device's, which is asked
     /// here.
+    #[inline(never)]
     fn data_fault(&mut self, scause: u64) -> bool {
         let addr = fault_address();
         match decode::transformed(read!(HTINST)) {
@@ -102,6 +105,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
 
     /// The hardware did not say what the instruction was.
     #[cold]
+    #[inline(never)]
     fn undecoded(&mut self, scause: u64, addr: GuestPhysAddr) -> bool {
         let pc = read!(SEPC);
         // SAFETY: in a handler, so the last trap was this vCPU's, which is bound.
@@ -119,7 +123,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
     }
 
     /// Makes an access to the device at `addr`.
-    #[inline]
+    #[inline(always)]
     fn device_access(&mut self, scause: u64, addr: GuestPhysAddr, access: Access) -> bool {
         match self.ask_device(addr, access) {
             Some(Ok(())) => {
@@ -166,6 +170,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
 
     /// No device, or no access for one: the VM's memory map says what becomes of it.
     #[cold]
+    #[inline(never)]
     fn not_for_devices(&mut self, scause: u64, addr: GuestPhysAddr) -> bool {
         let write = scause == cause::STORE_GUEST_PAGE_FAULT;
         self.page_fault(scause, addr, data_flags(write))
@@ -173,6 +178,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
 
     /// A fetch that the G-stage does not translate, or a walk for one.
     #[cold]
+    #[inline(never)]
     fn fetch_fault(&mut self) -> bool {
         let scause = cause::INSTRUCTION_GUEST_PAGE_FAULT;
         let flags = match decode::transformed(read!(HTINST)) {
@@ -191,6 +197,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
     }
 
     /// An instruction that is HS-mode's and not the guest's.
+    #[inline(never)]
     fn virtual_instruction(&mut self) -> bool {
         // stval is the instruction, or 0 ("Supervisor Trap Value Register").
         let pc = read!(SEPC);
@@ -237,6 +244,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
 
     /// What is enabled nowhere, or has no meaning for.
     #[cold]
+    #[inline(never)]
     fn unexpected(&mut self, scause: u64) -> bool {
         let pc = read!(SEPC);
         let fault = if scause == cause::HARDWARE_ERROR {
