@@ -37,7 +37,7 @@ const INPUT: usize = 1024;
 const LINE_NS: u64 = 500_000_000;
 /// No interrupt line.
 const NO_LINE: u32 = u32::MAX;
-/// How long to wait, at the end, for a UART that is full.
+/// How long to wait for a UART that is full.
 const RETRY_NS: u64 = 1_000_000;
 
 /// Output on its way to the UART.
@@ -263,14 +263,20 @@ impl ConsoleHook for Hook {
 
 /// The console's task.
 fn run() {
+    let mut full = false;
     loop {
         // What waits for the end of another's line is shown when that has taken too long.
         let held = SWITCH.lock().line_holder();
-        let until = held.map_or(u64::MAX, |(_, until)| until);
+        let mut until = held.map_or(u64::MAX, |(_, until)| until);
+        if full {
+            // A UART whose interrupt can't be used says nothing when it has room.
+            let timer = arch::timer();
+            until = until.min(timer.now() + timer.scale().to_ticks(RETRY_NS));
+        }
         WAKE.wait_until_deadline(&SCHEDULER, until, || WORK.swap(false, Ordering::Acquire));
         take_input();
         feed_input();
-        let full = loop {
+        full = loop {
             match step(false) {
                 Step::More => manager::pause(),
                 Step::Full => break true,
@@ -349,7 +355,9 @@ fn step_without_uart() -> Step {
     let mut piece = [0; PIECE];
     let any = (0..ports)
         .filter_map(port_at)
-        .any(|(_, port)| port.drain_output(&mut piece) > 0);
+        .fold(false, |any, (_, port)| {
+            port.drain_output(&mut piece) > 0 || any
+        });
     if any { Step::More } else { Step::Nothing }
 }
 

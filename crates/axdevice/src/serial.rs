@@ -5,7 +5,7 @@
 //! once, so that its transmit FIFO passes from filled to empty between two of its accesses, until
 //! that queue is full. Then the last 16 bytes of the queue are the FIFO the guest sees. Who writes to
 //! that although it is full has to write again ([`WriteFault::Busy`](crate::WriteFault::Busy)) until there
-//! is room: where a chip would lose the character, a guest that never looks (many small ones don't,
+//! is room, or nobody has taken anything for long: where a chip would lose the character, a guest that never looks (many small ones don't,
 //! and never lost any on an emulated board) goes as fast as its console. Input waits in a queue of its
 //! own until there is room in the receive FIFO, so only loopback can overrun it.
 
@@ -25,6 +25,10 @@ const INPUT_BITS: u32 = 10;
 /// So many looks at an empty receiver without sending in between mean that the guest waits for
 /// input. One that sends looks once or twice for each character.
 const POLLS: u32 = 16;
+
+/// So often output is refused before it is lost: some tens of milliseconds, in which a console that
+/// works has taken some.
+const PATIENCE: u32 = 1 << 16;
 
 /// What the console is to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,8 @@ pub(crate) struct Queues {
     pub firmware: bool,
     /// The console has input that was refused.
     input_refused: bool,
+    /// How often output was refused since the console took some.
+    output_refused: u32,
     pub events: Events,
 }
 
@@ -65,6 +71,7 @@ impl Queues {
             polls: 0,
             firmware: false,
             input_refused: false,
+            output_refused: 0,
             events: Events::NONE,
         }
     }
@@ -91,11 +98,21 @@ impl Queues {
         self.polls = 0;
     }
 
-    /// Sends a character by a FIFO of `depth`; `false`: it is full.
+    /// There is no room. Whether the guest is to try again: if nobody has taken anything for long, what
+    /// it sends is lost, as with a chip. A console that is stuck, or busy with others, doesn't hold a
+    /// guest up for ever.
+    #[cold]
+    fn refuse(&mut self) -> bool {
+        let again = self.output_refused < PATIENCE;
+        self.output_refused += u32::from(again);
+        again
+    }
+
+    /// Sends a character by a FIFO of `depth`; `false`: it is full, and the guest is to try again.
     #[inline]
     pub fn push(&mut self, byte: u8, depth: usize) -> bool {
         if self.tx_level() >= depth {
-            return false;
+            return !self.refuse();
         }
         self.output.push(byte);
         let len = self.output.len();
@@ -109,6 +126,10 @@ impl Queues {
     fn firmware_send(&mut self, data: &[u8]) -> usize {
         let before = self.output.len();
         let room = (self.output.capacity() - FIFO).saturating_sub(before);
+        if room == 0 && !data.is_empty() {
+            // The console has heard of it when it got full.
+            return if self.refuse() { 0 } else { data.len() };
+        }
         let sent = data
             .iter()
             .take(room)
@@ -145,7 +166,11 @@ impl Queues {
     }
 
     pub fn drain(&mut self, buf: &mut [u8]) -> usize {
-        self.output.drain(buf)
+        let taken = self.output.drain(buf);
+        if taken > 0 {
+            self.output_refused = 0;
+        }
+        taken
     }
 
     /// The guest has looked at the empty receiver so often that it must be waiting.

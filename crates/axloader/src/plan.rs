@@ -140,15 +140,18 @@ impl<'a> LoadPlan<'a> {
                 align: inputs.protocol.instruction_align,
             });
         }
-        // Explicit places first, so that chosen ones avoid them.
-        if inputs.ramdisk_addr.is_some() {
+        // Explicit places first, so that chosen ones avoid them; and the ramdisk before a tree whose
+        // place would split the memory it needs.
+        let ramdisk_first =
+            inputs.ramdisk_addr.is_some() || (inputs.dtb_addr.is_none() && plan.dtb_from != 0);
+        if ramdisk_first {
             plan.place_ramdisk(inputs)?;
         }
         plan.dtb = match inputs.dtb_addr {
             Some(addr) => plan.explicit_dtb(addr, inputs.dtb_room)?,
             None => plan.choose_dtb(inputs.dtb_room)?,
         };
-        if inputs.ramdisk_addr.is_none() {
+        if !ramdisk_first {
             plan.place_ramdisk(inputs)?;
         }
         Ok(plan)

@@ -7,9 +7,9 @@ use chacha20::rand_core::{Rng, SeedableRng};
 /// What a guest's random number generator starts from: `rng-seed` in its device tree.
 pub type Seed = [u8; SEED];
 
-/// Makes one seed after the other. None of them tells anything about another, and what is kept
-/// tells nothing about those made before: each time ChaCha20 makes the next key together with
-/// the seed, and the key that made them is gone.
+/// Makes one seed after the other. None of them tells anything about another: each time ChaCha20
+/// makes the next key together with the seed, and the key that made them is gone. (What the boot
+/// loader gave is still where it put it, in the hypervisor's memory.)
 pub struct Seeds(Seed);
 
 impl Seeds {

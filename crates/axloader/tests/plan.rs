@@ -3,7 +3,9 @@
 
 mod common;
 
-use axloader::{ElfError, GzipError, ImageError, LoadError, LoadPlan, Loader, PlanError, What};
+use axloader::{
+    ElfError, GzipError, ImageError, Inputs, LoadError, LoadPlan, Loader, PlanError, What,
+};
 use common::*;
 
 const RAM: [std::ops::Range<u64>; 1] = [0x4000_0000..0x6000_0000];
@@ -402,6 +404,22 @@ fn the_tree_of_a_raw_program_is_far_from_it() {
     let ram = [start..start + 8 * MIB];
     let plan = LoadPlan::new(&inputs(&kernel, &ram)).unwrap();
     assert_eq!(plan.dtb(), start + 6 * MIB);
+}
+
+/// The tree in the middle doesn't take the room for a ramdisk.
+#[test]
+fn a_raw_program_may_have_a_large_ramdisk() {
+    let (kernel, ramdisk) = (vec![0x5a; MIB as usize], vec![0xd; 80 * MIB as usize]);
+    let start = RAM[0].start;
+    let ram = [start..start + 128 * MIB];
+    let given = Inputs {
+        ramdisk: Some(&ramdisk),
+        ..inputs(&kernel, &ram)
+    };
+    let plan = LoadPlan::new(&given).unwrap();
+    let placed = plan.ramdisk().unwrap();
+    assert_eq!(placed, start + 48 * MIB..start + 128 * MIB);
+    assert!((start + MIB..placed.start).contains(&plan.dtb()));
 }
 
 #[test]

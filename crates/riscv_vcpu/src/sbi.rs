@@ -78,6 +78,16 @@ impl HartMask {
         base: u64::MAX,
     };
 
+    /// A mask of the legacy extensions: harts 0 to 63. It may name harts that aren't there, as in
+    /// OpenSBI: small kernels set all bits.
+    pub fn legacy(mask: u64, harts: &[u64]) -> Self {
+        let there = harts.iter().filter(|hart| **hart < 64);
+        Self {
+            mask: there.fold(0, |there, hart| there | mask & 1 << hart),
+            base: 0,
+        }
+    }
+
     /// The vCPUs that are meant, as bits; `harts` are the hart ids of the VM's vCPUs, in order. An
     /// error if one of them is none of this VM's.
     pub fn select(self, harts: &[u64]) -> Result<u64, Error> {

@@ -482,6 +482,24 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A guest waits for a console that takes its time, not for one that never comes.
+#[test]
+fn patience_ends() {
+    let b = Bench::running();
+    let refused = |b: &Bench| (0..1 << 20).position(|_| b.set(DR, b'x'.into()));
+    assert_eq!(refused(&b), Some(0), "there is room");
+    while b.set(DR, b'x'.into()) {}
+    // Minus the one that has just been refused.
+    assert_eq!(refused(&b), Some((1 << 16) - 1));
+    assert!(b.set(DR, b'y'.into()), "lost at once");
+    assert_eq!(b.uart.firmware_send(b"yy"), 2, "lost, too");
+    assert_eq!(b.output(1), b"x");
+    assert!(b.set(DR, b'z'.into()));
+    assert!(!b.set(DR, b'z'.into()), "it waits again");
+    let rest = b.output(2 * OUTPUT);
+    assert!(rest.ends_with(b"xz") && !rest.contains(&b'y'));
+}
+
 #[test]
 fn firmware_sends_past_the_registers() {
     let b = Bench::running();

@@ -97,6 +97,9 @@ fn kernel_size(data: &[u8]) -> Option<usize> {
     }
     // Linux, drivers/firmware/efi/libstub/zboot-header.S: offset and length of the gzip file.
     let packed = if data.starts_with(b"MZ\0\0zimg") {
+        if data.get(24..29)? != b"gzip\0" {
+            return None;
+        }
         let (start, length) = (le(8)? & 0xffff_ffff, le(8)? >> 32);
         Some(data.get(start..)?.get(..length)?)
     } else {
@@ -145,6 +148,8 @@ mod tests {
         // At 0x100, 0x80 bytes.
         let head = b"MZ\0\0zimg\x00\x01\0\0\x80\0\0\0";
         let mut zboot = file(head, 0, &[0xcd, 0x23, 0x82, 0x81]);
+        assert_eq!(kernel_size(&zboot), None);
+        zboot[24..29].copy_from_slice(b"gzip\0");
         zboot[0x17c..0x180].copy_from_slice(&[0, 0, 0x50, 0]);
         assert_eq!(kernel_size(&zboot), Some(0x50_0000));
         zboot[12..16].fill(0xff);

@@ -247,3 +247,14 @@ proptest! {
         decode(a, Offer::default);
     }
 }
+
+/// Small kernels name harts that aren't there.
+#[test]
+fn legacy_masks() {
+    let harts = [0, 2, 63, 64];
+    let legacy = |mask| HartMask::legacy(mask, &harts).select(&harts);
+    assert_eq!(legacy(u64::MAX), Ok(0b111));
+    assert_eq!(legacy(0b110), Ok(0b010));
+    assert_eq!(legacy(0b1010), Ok(0));
+    assert_eq!(legacy(1 << 63), Ok(0b100));
+}

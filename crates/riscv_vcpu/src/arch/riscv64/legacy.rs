@@ -97,7 +97,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
         }
         // SAFETY: in a handler, so the last trap was this vCPU's, which is bound.
         match unsafe { fetch::double(at) } {
-            Ok(mask) => Ok(HartMask { mask, base: 0 }),
+            Ok(mask) => Ok(HartMask::legacy(mask, &self.vm.harts)),
             Err(scause) => Err(Exception {
                 cause: match scause {
                     cause::LOAD_GUEST_PAGE_FAULT => access_fault(scause),
