@@ -4,10 +4,11 @@
 //! The line to the console is infinitely fast: what the guest sends is in the console's queue at
 //! once, so that its transmit FIFO passes from filled to empty between two of its accesses, until
 //! that queue is full. Then the last 16 bytes of the queue are the FIFO the guest sees. Who writes to
-//! that although it is full has to write again ([`WriteFault::Busy`](crate::WriteFault::Busy)) until there
-//! is room, or nobody has taken anything for long: where a chip would lose the character, a guest that never looks (many small ones don't,
-//! and never lost any on an emulated board) goes as fast as its console. Input waits in a queue of its
-//! own until there is room in the receive FIFO, so only loopback can overrun it.
+//! that although it is full has to write again ([`WriteFault::Busy`](crate::WriteFault::Busy)) until
+//! there is room, or nobody has taken anything for long. A chip would lose the character; a guest that
+//! never looks (many small ones don't, and never lost any on an emulated board) goes as fast as its
+//! console instead. Input waits in a queue of its own until there is room in the receive FIFO, so only
+//! loopback can overrun it.
 
 use alloc::sync::Arc;
 
