@@ -3,7 +3,6 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
 
 use axaddrspace::GuestPhysRange;
 use axhal::boot::{self, BootInfo};
@@ -11,7 +10,7 @@ use axhal::drivers::Ecall;
 use axhal::drivers::intc::{self, Pending};
 use axhal::drivers::plic::{Context, Lines, Plic, PlicError};
 use axhal::drivers::sbi::{FenceRange, Sbi};
-use axhal::drivers::timer::{self, BadFrequency, Scale};
+use axhal::drivers::timer::{self, BadFrequency, Deadlines, Scale};
 use axhal::machine::{Extensions, Fdt, Mmu, Node};
 use axhal::paging::{self, PagingError};
 use axhal::{cpu, cpu::MAX_CPUS, remote};
@@ -183,9 +182,8 @@ pub struct Timer {
     hardware: timer::Timer,
 }
 
-/// The deadlines on each CPU, which nobody but the CPU itself touches, with interrupts masked.
-static OWN_DEADLINE: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(NEVER) }; MAX_CPUS];
-static GUEST_DEADLINE: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(NEVER) }; MAX_CPUS];
+/// Each CPU's deadlines.
+static DEADLINES: [Deadlines; MAX_CPUS] = [const { Deadlines::new() }; MAX_CPUS];
 
 impl Timer {
     /// Conversions between ticks and nanoseconds.
@@ -203,45 +201,21 @@ impl Timer {
     /// Lets this CPU's timer interrupt for the hypervisor when the counter reaches `ticks`.
     #[inline]
     pub fn set_deadline(&self, ticks: u64) {
-        self.set(&OWN_DEADLINE, ticks);
+        if let Some(deadlines) = DEADLINES.get(cpu::index()) {
+            deadlines.set_own(&self.hardware, ticks);
+        }
     }
 
     /// No deadline for the hypervisor any more.
     #[inline]
     pub fn clear_deadline(&self) {
-        self.set(&OWN_DEADLINE, NEVER);
+        self.set_deadline(NEVER);
     }
 
-    #[inline]
-    fn set(&self, whose: &[AtomicU64; MAX_CPUS], ticks: u64) {
-        let cpu = cpu::index();
-        if let Some(slot) = whose.get(cpu) {
-            slot.store(ticks, Ordering::Relaxed);
-        }
-        let of = |all: &[AtomicU64; MAX_CPUS]| {
-            all.get(cpu)
-                .map_or(NEVER, |slot| slot.load(Ordering::Relaxed))
-        };
-        self.hardware
-            .set_deadline(of(&OWN_DEADLINE).min(of(&GUEST_DEADLINE)));
-    }
-
-    /// A deadline has come: takes it back. Whether it was the hypervisor's; a vCPU looks at its own
-    /// before it runs again.
+    /// Whether this CPU's timer has fired for the hypervisor. Its interrupt is taken back.
     fn fired(&self) -> bool {
-        let (cpu, now) = (cpu::index(), self.now());
-        let due = |all: &[AtomicU64; MAX_CPUS]| {
-            let deadline = all.get(cpu).map(|slot| slot.load(Ordering::Relaxed));
-            deadline.is_some_and(|deadline| deadline <= now)
-        };
-        if due(&GUEST_DEADLINE) {
-            self.set(&GUEST_DEADLINE, NEVER);
-        }
-        let own = due(&OWN_DEADLINE);
-        if own {
-            self.clear_deadline();
-        }
-        own
+        let deadlines = DEADLINES.get(cpu::index());
+        deadlines.is_some_and(|deadlines| deadlines.fired(&self.hardware, self.now()))
     }
 }
 
@@ -443,7 +417,9 @@ impl RiscvHost for Host {
     }
 
     fn set_guest_timer(deadline: u64) {
-        timer().set(&GUEST_DEADLINE, deadline);
+        if let Some(deadlines) = DEADLINES.get(cpu::index()) {
+            deadlines.set_guest(&timer().hardware, deadline);
+        }
     }
 
     fn enable_line(line: u32, cpu: usize) {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use crate::drivers::{
     arch::{OPS, Op},
-    timer::{BadFrequency, Scale, Timer},
+    timer::{BadFrequency, Deadlines, Scale, Timer},
 };
 
 #[test]
@@ -64,6 +64,43 @@ fn deadlines() {
             Op::Synchronize
         ]
     );
+}
+
+/// What the timer was set to since the last look.
+fn set_to() -> Vec<u64> {
+    let deadline = |op| match op {
+        Op::Deadline(ticks) => Some(ticks),
+        _ => None,
+    };
+    OPS.take().into_iter().filter_map(deadline).collect()
+}
+
+#[test]
+fn the_earlier_of_two_deadlines_counts() {
+    let (timer, both) = (timer(Some(25_000_000)).unwrap(), Deadlines::new());
+    OPS.take();
+    both.set_own(&timer, 70);
+    both.set_guest(&timer, 50);
+    both.set_own(&timer, 40);
+    both.set_own(&timer, u64::MAX);
+    assert_eq!(set_to(), [70, 50, 40, 50]);
+    both.set_own(&timer, 60);
+    assert!(!both.fired(&timer, 50));
+    assert!(both.fired(&timer, 60));
+    assert_eq!(set_to(), [50, 60, u64::MAX]);
+}
+
+#[test]
+fn an_interrupt_that_nothing_is_due_for_is_taken_back() {
+    let (timer, both) = (timer(Some(25_000_000)).unwrap(), Deadlines::new());
+    both.set_own(&timer, 70);
+    OPS.take();
+    assert!(!both.fired(&timer, 69));
+    assert_eq!(set_to(), [70]);
+    both.set_own(&timer, u64::MAX);
+    OPS.take();
+    assert!(!both.fired(&timer, 100));
+    assert_eq!(set_to(), [u64::MAX]);
 }
 
 proptest! {

@@ -9,11 +9,15 @@ mod arm;
 #[cfg(not(target_arch = "aarch64"))]
 #[cfg_attr(not(target_arch = "riscv64"), allow(dead_code))]
 pub(crate) mod riscv;
+#[cfg(not(target_arch = "aarch64"))]
+mod shared;
 
 #[cfg(not(target_arch = "riscv64"))]
 use arm::Clock;
 #[cfg(target_arch = "riscv64")]
 use riscv::Clock;
+#[cfg(not(target_arch = "aarch64"))]
+pub use shared::Deadlines;
 
 use crate::machine::Machine;
 
