@@ -4,7 +4,7 @@ use axhal::boot::{self, BootInfo};
 use axhal::cpu;
 use axhal::drivers::intc::{self, Pending};
 use axhal::drivers::plic::{Lines, Plic};
-use axhal::drivers::timer::Timer;
+use axhal::drivers::timer::{Deadlines, Timer};
 use axhal::{console, irq, remote};
 
 use super::Event;
@@ -47,8 +47,33 @@ pub fn serve() -> Event {
     }
 }
 
-/// The PLIC, with the UART's transmitter as a source that fires.
+/// What only this architecture has.
 pub fn extra(info: &BootInfo) {
+    moved_deadlines(&Timer::new(&info.machine).expect("a frequency"));
+    plic(info);
+}
+
+/// Deadlines that are moved in the moment they come: an interrupt that stays behind is taken back.
+fn moved_deadlines(timer: &Timer) {
+    const TRIES: u64 = 20_000;
+    let deadlines = Deadlines::new();
+    let mut stayed = 0;
+    for n in 0..TRIES {
+        let deadline = timer.now() + 300 + n % 7;
+        deadlines.set_own(timer, deadline);
+        while timer.now() < deadline - 3 + n % 64 {}
+        deadlines.set_own(timer, u64::MAX);
+        if intc::pending() == Some(Pending::Timer) {
+            stayed += 1;
+            assert!(!deadlines.fired(timer, timer.now()));
+            assert_ne!(intc::pending(), Some(Pending::Timer));
+        }
+    }
+    say!("PASS deadlines ({stayed} interrupts stayed behind)");
+}
+
+/// The PLIC, with the UART's transmitter as a source that fires.
+fn plic(info: &BootInfo) {
     let riscv = info.machine.riscv().expect("a RISC-V machine");
     static LINES: Lines = Lines::new();
     let plic = Plic::init(registers(&riscv.plic.regs), riscv.plic.sources, &LINES).expect("plic");
