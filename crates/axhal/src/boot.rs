@@ -189,7 +189,7 @@ fn early_console(tree: &Fdt<'_>) {
 }
 
 fn prepare(pa: PhysAddr, blob: &'static [u8], tree: &Fdt<'static>) -> Result<BootInfo, BootError> {
-    let machine = Machine::new(tree)?;
+    let machine = Machine::new(tree, arch::ARCHITECTURE)?;
     arch::configure(&machine);
     let id = arch::cpu::id();
     if !cpu::init_boot_cpu(machine.cpus.list.iter().map(|cpu| cpu.id))? {

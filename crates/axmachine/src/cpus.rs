@@ -3,7 +3,7 @@
 
 use arrayvec::ArrayVec;
 
-use super::{Fdt, MachineError, Node};
+use super::{Architecture, Fdt, MachineError, Node};
 
 /// The most CPUs this hypervisor uses.
 pub const MAX_CPUS: usize = 8;
@@ -57,8 +57,9 @@ pub(super) fn id(node: &Node<'_>) -> Result<u64, MachineError> {
     }
 }
 
-pub(super) fn read(fdt: &Fdt<'_>, riscv: bool) -> Result<Cpus, MachineError> {
+pub(super) fn read(fdt: &Fdt<'_>, architecture: Architecture) -> Result<Cpus, MachineError> {
     let none = MachineError::NoNode { what: "/cpus/cpu" };
+    let riscv = architecture == Architecture::Riscv;
     let mut cpus = Cpus {
         list: ArrayVec::new(),
         found: 0,

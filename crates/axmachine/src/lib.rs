@@ -54,6 +54,26 @@ pub struct Machine {
     pub platform: Platform,
 }
 
+/// A machine's architecture, 64 bits each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// Arm.
+    Arm,
+    /// RISC-V.
+    Riscv,
+}
+
+impl Architecture {
+    /// The one of the machine that a tree describes: by its CPUs.
+    pub fn of(fdt: &Fdt<'_>) -> Self {
+        if riscv::has_cpus(fdt) {
+            Self::Riscv
+        } else {
+            Self::Arm
+        }
+    }
+}
+
 /// What differs between architectures.
 #[derive(Clone, Debug)]
 pub enum Platform {
@@ -64,20 +84,19 @@ pub enum Platform {
 }
 
 impl Machine {
-    /// Reads all of a machine. For a console to report errors of this on, see [`console`].
-    pub fn new(fdt: &Fdt<'_>) -> Result<Self, MachineError> {
-        let riscv = riscv::is_riscv(fdt);
-        let cpus = cpus::read(fdt, riscv)?;
+    /// Reads all of a machine of `architecture`. For a console to report errors of this on, see
+    /// [`console`].
+    pub fn new(fdt: &Fdt<'_>, architecture: Architecture) -> Result<Self, MachineError> {
+        let cpus = cpus::read(fdt, architecture)?;
         Ok(Self {
             memory: memory::banks(fdt)?,
             reserved: memory::reservations(fdt)?,
             initrd: chosen::initrd(fdt)?,
             rng_seed: chosen::rng_seed(fdt),
             console: console(fdt)?,
-            platform: if riscv {
-                Platform::Riscv(riscv::read(fdt, &cpus)?)
-            } else {
-                Platform::Arm(arm::read(fdt)?)
+            platform: match architecture {
+                Architecture::Arm => Platform::Arm(arm::read(fdt)?),
+                Architecture::Riscv => Platform::Riscv(riscv::read(fdt, &cpus)?),
             },
             cpus,
         })

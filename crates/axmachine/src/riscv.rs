@@ -194,12 +194,8 @@ impl Riscv {
     }
 }
 
-/// Whether a tree describes a RISC-V machine: by its CPUs. An image runs on its own kind only, and
-/// has no reader of others; on the host descriptions are checked for all.
-pub(super) fn is_riscv(fdt: &Fdt<'_>) -> bool {
-    if cfg!(target_os = "none") {
-        return cfg!(target_arch = "riscv64");
-    }
+/// Whether a tree has RISC-V CPUs.
+pub(super) fn has_cpus(fdt: &Fdt<'_>) -> bool {
     cpus::nodes(fdt).into_iter().flatten().any(|node| {
         node.is_compatible("riscv")
             || node.property("riscv,isa").is_some()

@@ -4,7 +4,7 @@
 use alloc::{string::String, vec::Vec};
 use core::ops::Range;
 
-use axmachine::{Fdt, Machine, MachineError, Node, Platform, Region};
+use axmachine::{Architecture, Fdt, Machine, MachineError, Node, Platform, Region};
 
 use crate::{Arch, BoardDevice, BoardFacts};
 
@@ -49,7 +49,7 @@ pub struct Board {
 impl Board {
     /// Reads a board's device tree. Addresses are taken to have up to 48 bits.
     pub fn new(fdt: &Fdt<'_>) -> Result<Self, MachineError> {
-        Ok(Self::of(&Machine::new(fdt)?, fdt))
+        Ok(Self::of(&Machine::new(fdt, Architecture::of(fdt))?, fdt))
     }
 
     /// The board that `machine` was read from.

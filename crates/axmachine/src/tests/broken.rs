@@ -5,7 +5,7 @@ use std::{string::ToString, sync::LazyLock, vec::Vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Fdt, Machine, console};
+use crate::{Architecture, Fdt, Machine, console};
 
 static BLOBS: LazyLock<[Vec<u8>; 3]> = LazyLock::new(|| [dtb(VIRT), dtb(BOARD), dtb(RISCV)]);
 
@@ -14,6 +14,7 @@ fn read_all(blob: &[u8]) -> bool {
     let Ok(fdt) = Fdt::new(blob) else {
         return false;
     };
+    let mut read = false;
     let _ = console(&fdt);
     let _ = fdt.reservations().count();
     for node in fdt.nodes().chain([fdt.root()]) {
@@ -31,17 +32,20 @@ fn read_all(blob: &[u8]) -> bool {
         }
     }
     let _ = fdt.devices_in(0x900_0000, 0x1000).count();
-    match Machine::new(&fdt) {
-        Ok(machine) => {
-            assert!(machine.memory.is_sorted_by(|a, b| a.end() <= b.base));
-            assert!(!machine.cpus.list.is_empty());
-            true
-        }
-        Err(error) => {
-            let _ = error.to_string();
-            false
+    // An image reads each tree as one of its own kind.
+    for kind in [Architecture::Arm, Architecture::Riscv] {
+        match Machine::new(&fdt, kind) {
+            Ok(machine) => {
+                assert!(machine.memory.is_sorted_by(|a, b| a.end() <= b.base));
+                assert!(!machine.cpus.list.is_empty());
+                read |= kind == Architecture::of(&fdt);
+            }
+            Err(error) => {
+                let _ = error.to_string();
+            }
         }
     }
+    read
 }
 
 #[test]

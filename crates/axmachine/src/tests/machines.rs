@@ -2,12 +2,12 @@ use std::{string::ToString, vec::Vec};
 
 use super::*;
 use crate::{
-    Conduit, Controller, Cpu, EnableMethod, Fdt, Interrupt, Machine, MachineError, PsciVersion,
-    Region, SEED, Trigger, Uart, bootargs, console,
+    Architecture, Conduit, Controller, Cpu, EnableMethod, Fdt, Interrupt, Machine, MachineError,
+    PsciVersion, Region, SEED, Trigger, Uart, bootargs, console,
 };
 
 fn machine(blob: &[u8]) -> Result<Machine, MachineError> {
-    Machine::new(&Fdt::new(blob)?)
+    Machine::new(&Fdt::new(blob)?, Architecture::Arm)
 }
 
 fn region(base: u64, size: u64) -> Region {
@@ -258,7 +258,7 @@ fn errors_say_where() {
     let blob = patched(VIRT, "method = \"smc\"", "method = \"abc\"");
     let fdt = Fdt::new(&blob).unwrap();
     let node = fdt.find("/psci").unwrap().offset();
-    let error = Machine::new(&fdt).unwrap_err();
+    let error = Machine::new(&fdt, Architecture::Arm).unwrap_err();
     assert_eq!(
         error,
         MachineError::Unsupported {

@@ -1,11 +1,12 @@
 use super::*;
 use crate::{
-    Controller, Cpu, EnableMethod, Extensions, Fdt, Hart, Interrupt, Machine, MachineError, Mmu,
-    Region, Trigger, Uart, bootargs, console,
+    Architecture, Controller, Cpu, EnableMethod, Extensions, Fdt, Hart, Interrupt, Machine,
+    MachineError, Mmu, Region, Trigger, Uart, bootargs, console,
 };
 
 fn machine(blob: &[u8]) -> Result<Machine, MachineError> {
-    Machine::new(&Fdt::new(blob)?)
+    let fdt = Fdt::new(blob)?;
+    Machine::new(&fdt, Architecture::of(&fdt))
 }
 
 fn source(number: u32) -> Interrupt {

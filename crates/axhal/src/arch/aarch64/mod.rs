@@ -12,8 +12,13 @@ pub mod regs;
 pub mod tlb;
 pub mod trap;
 
+use crate::machine::{Architecture, Machine};
+
+/// What this image runs on.
+pub const ARCHITECTURE: Architecture = Architecture::Arm;
+
 /// What is made ready once the machine is known: nothing.
-pub fn configure(_machine: &crate::machine::Machine) {}
+pub fn configure(_machine: &Machine) {}
 
 /// Interrupts all other CPUs, so that they see that the hypervisor stops.
 pub fn stop_others() {

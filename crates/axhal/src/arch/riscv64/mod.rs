@@ -53,8 +53,13 @@ pub mod remote;
 pub mod tlb;
 pub mod trap;
 
+use crate::machine::{Architecture, Machine};
+
+/// What this image runs on.
+pub const ARCHITECTURE: Architecture = Architecture::Riscv;
+
 /// What is made ready once the machine is known.
-pub fn configure(machine: &crate::machine::Machine) {
+pub fn configure(machine: &Machine) {
     mem::configure(machine);
     tlb::configure(machine);
 }

@@ -136,15 +136,15 @@ impl<H: RiscvHost> RiscvVCpu<H> {
                 cause: access_fault(scause),
                 value: read!(STVAL),
             }),
-            Some(Err(WriteFault::Busy)) => self.access_again(),
+            Some(Err(WriteFault::Busy)) => self.again(),
             None => self.not_for_devices(scause, addr),
         }
     }
 
-    /// The device can't take it yet: the guest makes it again, after its interrupts and after what
+    /// The console can't take it yet: the guest tries again, after its interrupts and after what
     /// else this CPU has to run.
     #[cold]
-    fn access_again(&mut self) -> bool {
+    pub(super) fn again(&mut self) -> bool {
         self.serve_requests();
         self.go_on()
     }

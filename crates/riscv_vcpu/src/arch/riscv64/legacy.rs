@@ -28,7 +28,7 @@ impl<H: RiscvHost> RiscvVCpu<H> {
                 false => {
                     // It is called again until there is room, and interrupts come in between.
                     self.call_again();
-                    return self.go_on();
+                    return self.again();
                 }
             },
             Legacy::GetCharacter => Ok(self.get_character()),
