@@ -26,7 +26,7 @@ use write::Writer;
 
 /// Room enough for a generated device tree, but for what [`GuestPlatform::room`] adds.
 pub const ROOM: u64 = 64 << 10;
-/// Room enough for a UART's node.
+/// Room enough for a UART's node and its alias.
 const UART_ROOM: u64 = 512;
 
 /// Why there is no device tree.
@@ -189,9 +189,9 @@ pub fn generate(platform: &GuestPlatform<'_>, chosen: &Chosen<'_>) -> Result<Vec
         tree.fdt.property_u32("interrupt-parent", tree.intc)?;
     }
     tree.platform(platform, platform.devices)?;
-    if let Some(uart) = platform.uarts.first() {
+    if !platform.uarts.is_empty() {
         let aliases = tree.fdt.begin_node("aliases");
-        tree.fdt.property_string("serial0", &tree.uart_path(uart))?;
+        tree.uart_aliases(platform.uarts)?;
         tree.fdt.end_node(aliases);
     }
     let node = tree.fdt.begin_node("chosen");

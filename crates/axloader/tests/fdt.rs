@@ -178,8 +178,11 @@ fn a_hundred_uarts_fit_the_room() {
     let fdt = Fdt::new(&dtb).unwrap();
     let at = |path: &str| fdt.find_node(path).unwrap_or_else(|| panic!("no {path}"));
     let clock = cells(&at("/serial@9000000"), "clocks");
-    for uart in &uarts {
-        let node = at(&format!("/serial@{:x}", uart.registers.start));
+    for (n, uart) in uarts.iter().enumerate() {
+        let path = format!("/serial@{:x}", uart.registers.start);
+        let alias = text(&at("/aliases"), &format!("serial{n}"));
+        assert_eq!(alias.trim_end_matches('\0'), path);
+        let node = at(&path);
         assert_eq!(cells(&node, "clocks"), clock);
     }
     // The console is the first, also in a tree that had one of its own where another is now.

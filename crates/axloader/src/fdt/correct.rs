@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use axmachine::{Fdt, Node};
 
-use super::node::{Cells, Tree, stem, uart_name};
+use super::node::{Cells, Tree, stem, uart_alias, uart_name};
 use super::write::Writer;
 use super::{Arch, Chosen, FdtError, GuestPlatform, Uart, arm, riscv};
 
@@ -247,7 +247,7 @@ fn copy_node(
     }
     let written = tree.fdt.begin_node(node.name());
     if path == "/__symbols__" {
-        copy_paths(tree, node, &[], survey)?;
+        copy_paths(tree, node, |_| false, survey)?;
     } else {
         copy_properties(tree, node, &[])?;
     }
@@ -259,16 +259,16 @@ fn copy_node(
     Ok(())
 }
 
-/// Copies properties that are paths, but for those into replaced nodes.
+/// Copies properties that are paths, but those named by `but` and those into replaced nodes.
 fn copy_paths(
     tree: &mut Tree,
     node: &Node<'_>,
-    but: &[&str],
+    but: impl Fn(&str) -> bool,
     survey: &Survey,
 ) -> Result<(), FdtError> {
     for property in node.properties() {
         let name = property.name;
-        if but.contains(&name) || node.string(name).is_some_and(|path| survey.is_gone(path)) {
+        if but(name) || node.string(name).is_some_and(|path| survey.is_gone(path)) {
             continue;
         }
         tree.fdt.property(name, property.value)?;
@@ -282,17 +282,13 @@ fn write_aliases(
     platform: &GuestPlatform<'_>,
     survey: &Survey,
 ) -> Result<(), FdtError> {
-    let console = platform.uarts.first();
-    let ours: &[&str] = if console.is_some() { &["serial0"] } else { &[] };
-    if user.is_none() && ours.is_empty() {
+    if user.is_none() && platform.uarts.is_empty() {
         return Ok(());
     }
     let node = tree.fdt.begin_node("aliases");
-    if let Some(uart) = console {
-        let path = tree.uart_path(uart);
-        tree.fdt.property_string("serial0", &path)?;
-    }
+    tree.uart_aliases(platform.uarts)?;
     if let Some(user) = user {
+        let ours = |name: &str| (0..platform.uarts.len()).any(|n| name == uart_alias(n));
         copy_paths(tree, &user, ours, survey)?;
     }
     tree.fdt.end_node(node);

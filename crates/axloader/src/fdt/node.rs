@@ -86,12 +86,21 @@ impl Tree<'_> {
         }
     }
 
-    /// The path of the node that describes the console.
+    /// The path of the node that describes a UART.
     pub fn uart_path(&self, uart: &Uart) -> String {
         match self.arch {
             Arch::Arm { .. } => format!("/{}", uart_name(uart)),
             Arch::Riscv { .. } => format!("/{}/{}", self.bus, uart_name(uart)),
         }
+    }
+
+    /// The properties of `/aliases` that number the UARTs, as kernels number their devices.
+    pub fn uart_aliases(&mut self, uarts: &[Uart]) -> Result<(), FdtError> {
+        for (n, uart) in uarts.iter().enumerate() {
+            let path = self.uart_path(uart);
+            self.fdt.property_string(&uart_alias(n), &path)?;
+        }
+        Ok(())
     }
 
     /// The properties of `/chosen` that are the boot loader's.
@@ -173,4 +182,9 @@ pub(super) fn has(node: &Node<'_>, is: impl Fn(&str) -> bool) -> bool {
 /// The name of the node that describes the console.
 pub(super) fn uart_name(uart: &Uart) -> String {
     format!("serial@{:x}", uart.registers.start)
+}
+
+/// The alias of the VM's UART number `n`.
+pub fn uart_alias(n: usize) -> String {
+    format!("serial{n}")
 }
