@@ -168,7 +168,7 @@ pub fn start(show: Show, line: Option<u32>) {
     }
     match task::spawn("console", task::priority::SERVICE, run) {
         Ok(_) => RUNS.store(true, Ordering::Release),
-        Err(error) => log::error!("console: {error:?}"),
+        Err(error) => log::error!("console: {error}"),
     }
     let (Some(uart), Some(line)) = (uart(), line) else {
         return;

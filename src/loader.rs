@@ -37,9 +37,9 @@ impl fmt::Display for LoadFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing(key) => write!(f, "{key} is missing, or names no file of the bundle"),
-            Self::Plan(error) => write!(f, "the images don't fit: {error:x?}"),
-            Self::Fdt(error) => write!(f, "device tree: {error:x?}"),
-            Self::Load(error) => write!(f, "loading: {error:x?}"),
+            Self::Plan(error) => write!(f, "{error}"),
+            Self::Fdt(error) => write!(f, "device tree: {error}"),
+            Self::Load(error) => write!(f, "{error}"),
             Self::Vm(error) => error.fmt(f),
         }
     }

@@ -423,7 +423,7 @@ impl fmt::Display for Failure {
                 "a passed-through interrupt is another VM's, or not there"
             ),
             Self::Load(error) => write!(f, "{error}"),
-            Self::Spawn(error) => write!(f, "no task: {error:?}"),
+            Self::Spawn(error) => write!(f, "no task: {error}"),
             Self::Boot(error) => write!(f, "{}", vcpu::name(*error)),
         }
     }

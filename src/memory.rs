@@ -163,7 +163,7 @@ pub fn give_back(base: HostPhysAddr, size: usize) {
 /// A mistake of ours if it fails: the frames stay with their owner, and the log says so.
 fn free(base: HostPhysAddr, count: usize, owner: Owner) {
     if let Err(error) = FRAMES.lock().free(base, count, owner) {
-        log::error!("freeing {count} frames at {base:?}: {error:?}");
+        log::error!("freeing {count} frames at {base:#x}: {error}");
     }
 }
 

@@ -32,7 +32,7 @@ fn main(info: &'static BootInfo) -> ! {
         log::warn!("command line: {word} is not an option of the hypervisor");
     }
     if let Err(error) = memory::init(info) {
-        log::error!("memory map: {error:?}");
+        log::error!("memory map: {error}");
         power::off(power::STATUS_NOT_BOOTED)
     }
     if let Err(error) = arch::init(info).and_then(|()| arch::init_cpu()) {
@@ -40,7 +40,7 @@ fn main(info: &'static BootInfo) -> ! {
         power::off(power::STATUS_NOT_BOOTED)
     }
     SCHEDULER.init_cpu(Data::default());
-    cpu::start_all(secondary, |cpu, error| log::error!("CPU {cpu}: {error:?}"));
+    cpu::start_all(secondary, |cpu, error| log::error!("CPU {cpu}: {error}"));
     board::init(info);
     entropy::init(info.machine.rng_seed);
     let ram: u64 = info.machine.memory.iter().map(|bank| bank.size).sum();
@@ -56,14 +56,14 @@ fn main(info: &'static BootInfo) -> ! {
     let bundle = match info.bundle() {
         Ok(bundle) => bundle,
         Err(error) => {
-            log::error!("bundle: {error:?}");
+            log::error!("bundle: {error}");
             &[]
         }
     };
     if let Err(error) = task::spawn("manager", priority::WORK, move || {
         manager::run(bundle, stay)
     }) {
-        log::error!("no task: {error:?}");
+        log::error!("no task: {error}");
         power::off(power::STATUS_NOT_BOOTED)
     }
     SCHEDULER.run_idle()

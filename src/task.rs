@@ -41,7 +41,7 @@ impl Drop for OwnedStack {
         // SAFETY: the scheduler drops a stack when its task has exited, on another stack.
         match unsafe { stack.free() } {
             Ok((base, count)) => memory::free_stack(base, count),
-            Err(error) => log::error!("freeing a stack: {error:?}"),
+            Err(error) => log::error!("freeing a stack: {error}"),
         }
     }
 }

@@ -81,9 +81,9 @@ impl fmt::Display for ArchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotArm => write!(f, "its device tree is not an Arm machine's"),
-            Self::Paging(error) => write!(f, "its registers can't be mapped: {error:?}"),
-            Self::Gic(error) => write!(f, "interrupt controller: {error:?}"),
-            Self::Counter(error) => write!(f, "system counter: {error:?}"),
+            Self::Paging(error) => write!(f, "its registers can't be mapped: {error}"),
+            Self::Gic(error) => write!(f, "interrupt controller: {error}"),
+            Self::Counter(error) => write!(f, "system counter: {error}"),
             Self::NoMaintenanceInterrupt => {
                 write!(
                     f,
@@ -241,7 +241,7 @@ pub fn silence(line: u32) {
     if let Ok(spi) = interrupts().gic.spi(intid)
         && let Err(error) = spi.disable()
     {
-        log::error!("interrupt {intid}: {error:?}");
+        log::error!("interrupt {intid}: {error}");
     }
     gicv3::deactivate(intid);
 }
@@ -424,7 +424,7 @@ impl ArmHost for Host {
         if enabled {
             line.enable();
         } else if let Err(error) = line.disable() {
-            log::error!("interrupt {intid}: {error:?}");
+            log::error!("interrupt {intid}: {error}");
         }
     }
 
@@ -449,7 +449,7 @@ impl ArmHost for Host {
         if let Some(cpu) = axhal::boot::info().machine.cpus.list.get(cpu)
             && let Err(error) = interrupts().gic.route(intid, cpu.id)
         {
-            log::error!("interrupt {intid}: {error:?}");
+            log::error!("interrupt {intid}: {error}");
         }
     }
 }

@@ -76,15 +76,15 @@ impl fmt::Display for ArchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotRiscv => write!(f, "its device tree is not a RISC-V machine's"),
-            Self::Paging(error) => write!(f, "its registers can't be mapped: {error:?}"),
-            Self::Plic(error) => write!(f, "interrupt controller: {error:?}"),
+            Self::Paging(error) => write!(f, "its registers can't be mapped: {error}"),
+            Self::Plic(error) => write!(f, "interrupt controller: {error}"),
             Self::NoContext(cpu) => write!(
                 f,
                 "the interrupt controller has no output to CPU {cpu}: `interrupts-extended` of its \
                  node doesn't name it"
             ),
             Self::NoCpu(cpu) => write!(f, "there is no CPU {cpu}"),
-            Self::Counter(error) => write!(f, "system counter: {error:?}"),
+            Self::Counter(error) => write!(f, "system counter: {error}"),
             Self::Firmware => write!(
                 f,
                 "its firmware refuses remote fences (SBI RFENCE, with HFENCE) or IPIs"

@@ -177,7 +177,7 @@ impl From<AddrSpaceError> for CpuError {
 impl fmt::Display for CpuError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stage2(error) => write!(f, "stage-2 translation: {error:?}"),
+            Self::Stage2(error) => write!(f, "stage-2 translation: {error}"),
             Self::IdRegister {
                 crm,
                 op2,

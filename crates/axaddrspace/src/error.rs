@@ -1,5 +1,7 @@
 //! What can go wrong, with the values that were wrong.
 
+use core::fmt;
+
 use axerrno::AxError;
 
 use crate::{GuestPhysAddr, HostPhysAddr, MappingFlags};
@@ -64,6 +66,45 @@ pub enum AddrSpaceError {
     NoMemory,
 }
 
+impl fmt::Display for AddrSpaceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddressSize { ipa_bits, pa_bits } => write!(
+                f,
+                "guest addresses of {ipa_bits} bits are not possible; the machine's have {pa_bits}"
+            ),
+            Self::Misaligned { gpa, hpa, len } => write!(
+                f,
+                "{:#x} at {:#x}, {len:#x} bytes, is not whole pages",
+                gpa.as_usize(),
+                hpa.as_usize()
+            ),
+            Self::GuestRange { gpa, len } => write!(
+                f,
+                "{:#x}, {len:#x} bytes, is not in the guest's address space",
+                gpa.as_usize()
+            ),
+            Self::HostRange { hpa, len } => write!(
+                f,
+                "{:#x}, {len:#x} bytes, is not in the machine's address space",
+                hpa.as_usize()
+            ),
+            Self::Overlap { gpa, len, existing } => write!(
+                f,
+                "{:#x}, {len:#x} bytes: {:#x} is mapped already",
+                gpa.as_usize(),
+                existing.as_usize()
+            ),
+            Self::NotMapped { gpa } => write!(f, "nothing is mapped at {:#x}", gpa.as_usize()),
+            Self::Flags(flags) => write!(f, "flags {:#x} contradict one another", flags.bits()),
+            Self::MemoryType { gpa, .. } => {
+                write!(f, "the memory at {:#x} is of another type", gpa.as_usize())
+            }
+            Self::NoMemory => write!(f, "no frames for translation tables"),
+        }
+    }
+}
+
 impl From<AddrSpaceError> for AxError {
     fn from(error: AddrSpaceError) -> Self {
         match error {
@@ -91,6 +132,21 @@ pub enum GuestMemError {
     NotMemory(GuestPhysAddr),
     /// An atomic access is not aligned to its width.
     Misaligned(GuestPhysAddr),
+}
+
+impl fmt::Display for GuestMemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotMapped(gpa) => write!(f, "nothing is mapped at {:#x}", gpa.as_usize()),
+            Self::ReadOnly(gpa) => write!(f, "the memory at {:#x} is read-only", gpa.as_usize()),
+            Self::NotMemory(gpa) => write!(f, "there is a device at {:#x}", gpa.as_usize()),
+            Self::Misaligned(gpa) => write!(
+                f,
+                "an atomic access at {:#x} is not aligned",
+                gpa.as_usize()
+            ),
+        }
+    }
 }
 
 impl GuestMemError {

@@ -1,5 +1,6 @@
 //! Runs of frames in one state, and the errors about them.
 
+use core::fmt;
 use core::ops::Range;
 
 use memory_addr::PhysAddr;
@@ -141,6 +142,24 @@ pub enum FrameError {
     FreeIsNoOwner,
     /// The table of extents is full.
     TableFull,
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(f, "no frames were named"),
+            Self::BadRange { base, len } => {
+                write!(f, "{base:#x}, {len:#x} bytes, is not whole frames")
+            }
+            Self::Unmanaged { base } => write!(f, "nothing is known of {:#x}", base.as_usize()),
+            Self::WrongKind { base, .. } => {
+                write!(f, "{:#x} is not that kind of memory", base.as_usize())
+            }
+            Self::WrongOwner { base, .. } => write!(f, "{:#x} has another owner", base.as_usize()),
+            Self::FreeIsNoOwner => write!(f, "nobody was to be an owner"),
+            Self::TableFull => write!(f, "too many pieces of memory"),
+        }
+    }
 }
 
 /// The address of a frame by its number.

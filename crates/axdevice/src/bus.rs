@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use axaddrspace::{GuestPhysAddr, GuestPhysRange};
 use axerrno::AxError;
@@ -21,6 +22,24 @@ pub enum BusError {
         /// The other device's.
         existing: GuestPhysRange,
     },
+}
+
+impl fmt::Display for BusError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Range(range) => write!(
+                f,
+                "a device at {:#x} has no registers",
+                range.start.as_usize()
+            ),
+            Self::Overlap { new, existing } => write!(
+                f,
+                "the devices at {:#x} and {:#x} overlap",
+                new.start.as_usize(),
+                existing.start.as_usize()
+            ),
+        }
+    }
 }
 
 impl From<BusError> for AxError {

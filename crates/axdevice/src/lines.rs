@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use axerrno::AxError;
 
@@ -13,6 +14,12 @@ pub struct LineTaken(
     /// The line.
     pub u32,
 );
+
+impl fmt::Display for LineTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "interrupt line {} is used twice", self.0)
+    }
+}
 
 impl From<LineTaken> for AxError {
     fn from(_: LineTaken) -> Self {

@@ -1,5 +1,6 @@
 //! The CPUs: their own data, and how they are started.
 
+use core::fmt;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -152,6 +153,19 @@ pub enum StartError {
     Paging(PagingError),
     /// The firmware refused.
     Firmware(firmware::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EnableMethod => write!(
+                f,
+                "its device tree node doesn't say how to start it, or there is no firmware that could"
+            ),
+            Self::Paging(error) => write!(f, "no stack for it: {error}"),
+            Self::Firmware(error) => write!(f, "the firmware doesn't start it: {error}"),
+        }
+    }
 }
 
 /// Starts all CPUs but this one; each runs `entry` with its number, on a stack of its own, with

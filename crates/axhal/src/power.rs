@@ -13,7 +13,7 @@ pub const STATUS_PANIC: u8 = 101;
 pub fn off(status: u8) -> ! {
     console::write(format_args!("axhv: status {status}\n"));
     if let Some(error) = firmware::off(status) {
-        console::write(format_args!("axhv: power-off: {error:?}\n"));
+        console::write(format_args!("axhv: power-off: {error}\n"));
     }
     park()
 }
@@ -21,7 +21,7 @@ pub fn off(status: u8) -> ! {
 /// Resets the machine. Where the firmware can't, this CPU stands still.
 pub fn reset() -> ! {
     if let Some(error) = firmware::reset() {
-        console::write(format_args!("axhv: reset: {error:?}\n"));
+        console::write(format_args!("axhv: reset: {error}\n"));
     }
     park()
 }

@@ -1,6 +1,7 @@
 //! ELF64 little-endian files: where their loadable segments go. (System V ABI, chapters 4 and 5.)
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::image::bytes_at;
 use crate::sort_by_key;
@@ -42,6 +43,34 @@ pub enum ElfError {
     Segment(u16),
     /// The entry point is in no segment.
     Entry(u64),
+}
+
+impl fmt::Display for ElfError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => write!(f, "it ends before its headers do"),
+            Self::Format {
+                class,
+                data,
+                version,
+            } => write!(
+                f,
+                "class {class}, data {data}, version {version}; it must be 2, 1, 1"
+            ),
+            Self::Machine(machine) => write!(f, "it is for another machine, e_machine {machine}"),
+            Self::Type(kind) => write!(f, "it is no executable: e_type {kind}"),
+            Self::HeaderSize(size) => write!(f, "its program headers have {size} bytes each"),
+            Self::TooManySegments { count, limit } => {
+                write!(f, "{count} program headers; {limit} are possible")
+            }
+            Self::NothingToLoad => write!(f, "it has nothing to load"),
+            Self::Segment(index) => write!(
+                f,
+                "program header {index}: its bytes are not in the file, or its memory has no room for them"
+            ),
+            Self::Entry(entry) => write!(f, "the entry point {entry:#x} is in no segment"),
+        }
+    }
 }
 
 /// One PT_LOAD segment.

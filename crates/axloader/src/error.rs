@@ -1,5 +1,6 @@
 //! Why a guest can't be loaded.
 
+use core::fmt;
 use core::ops::Range;
 
 use crate::{ElfError, GzipError};
@@ -17,6 +18,18 @@ pub enum What {
     Ramdisk,
     /// The device tree.
     Dtb,
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kernel => write!(f, "the kernel"),
+            Self::Bios => write!(f, "the BIOS"),
+            Self::Entry => write!(f, "the entry point"),
+            Self::Ramdisk => write!(f, "the ramdisk"),
+            Self::Dtb => write!(f, "the device tree"),
+        }
+    }
 }
 
 /// What is wrong with a kernel image.
@@ -41,6 +54,29 @@ pub enum ImageError {
     Elf(ElfError),
     /// See [`GzipError`].
     Gzip(GzipError),
+}
+
+impl fmt::Display for ImageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(f, "the kernel, the BIOS or the ramdisk is an empty file"),
+            Self::CompressedNotImage => write!(f, "the kernel's gzip stream holds no Linux Image"),
+            Self::CompressedOtherwise => write!(
+                f,
+                "the kernel is an EFI zboot image that is not compressed by gzip"
+            ),
+            Self::OtherArchitecture => {
+                write!(f, "the kernel is a Linux Image of another architecture")
+            }
+            Self::LinkedElsewhere { linked, configured } => write!(
+                f,
+                "the kernel is an ELF file linked for {linked:#x}, and kernel_load_addr is \
+                 {configured:#x}"
+            ),
+            Self::Elf(error) => write!(f, "the kernel's ELF file: {error}"),
+            Self::Gzip(error) => write!(f, "the kernel's gzip stream: {error}"),
+        }
+    }
 }
 
 /// Why there is no plan.
@@ -125,6 +161,80 @@ pub enum PlanError {
     },
 }
 
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRam => write!(f, "there is no RAM, or a region of it is empty"),
+            Self::RamOverlaps(a, b) => write!(f, "RAM at {} and at {} overlaps", Span(a), Span(b)),
+            Self::Image(error) => write!(f, "{error}"),
+            Self::AddressWithoutFile { what, gpa } => {
+                write!(f, "{what} has an address, {gpa:#x}, and no file")
+            }
+            Self::Wraps { what, gpa, size } => write!(
+                f,
+                "{what} at {gpa:#x}, {size} bytes, ends behind the last address"
+            ),
+            Self::OutsideRam { what, range } => write!(
+                f,
+                "{what} at {} is not inside one region of RAM",
+                Span(range)
+            ),
+            Self::Overlap {
+                first,
+                first_range,
+                second,
+                second_range,
+            } => write!(
+                f,
+                "{first} at {} and {second} at {} overlap",
+                Span(first_range),
+                Span(second_range)
+            ),
+            Self::Misaligned {
+                what,
+                gpa,
+                offset: 0,
+                align,
+            } => write!(f, "{what} at {gpa:#x} must be at a multiple of {align:#x}"),
+            Self::Misaligned {
+                what,
+                gpa,
+                offset,
+                align,
+            } => write!(
+                f,
+                "{what} at {gpa:#x} must be {offset:#x} bytes behind a multiple of {align:#x}"
+            ),
+            Self::NoRoom { what, size } => write!(
+                f,
+                "no free piece of RAM is large enough for {what}, {size} bytes"
+            ),
+            Self::DtbTooLarge { size, limit } => {
+                write!(f, "the device tree has {size} bytes; {limit} are possible")
+            }
+            Self::RamdiskOutOfReach { range, window } => write!(
+                f,
+                "the ramdisk at {} is out of the kernel's reach, {}",
+                Span(range),
+                Span(window)
+            ),
+            Self::EntryOutsideImage { entry } => write!(
+                f,
+                "the entry point {entry:#x} is in no loaded part of kernel or BIOS"
+            ),
+        }
+    }
+}
+
+/// A range of addresses.
+struct Span<'a>(&'a Range<u64>);
+
+impl fmt::Display for Span<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}..{:#x}", self.0.start, self.0.end)
+    }
+}
+
 /// Why loading stopped. `E` is the guest memory's own error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoadError<E> {
@@ -137,6 +247,15 @@ pub enum LoadError<E> {
     },
     /// The compressed kernel is corrupt.
     Gzip(GzipError),
+}
+
+impl<E: fmt::Display> fmt::Display for LoadError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory { gpa, error } => write!(f, "writing at {gpa:#x}: {error}"),
+            Self::Gzip(error) => write!(f, "the kernel's gzip stream: {error}"),
+        }
+    }
 }
 
 impl From<ImageError> for PlanError {

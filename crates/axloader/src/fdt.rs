@@ -3,6 +3,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::Range;
 
 use axmachine::MachineError;
@@ -54,6 +55,32 @@ pub enum FdtError {
     InterruptCells(u32),
     /// A CPU id that the architecture does not know: with bits outside the MPIDR affinity fields.
     CpuId(u64),
+}
+
+impl fmt::Display for FdtError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parse(error) => write!(f, "the given one: {error}"),
+            Self::Written(error) => write!(f, "what was made of the given one: {error}"),
+            Self::Size(size) => write!(f, "the format has no room for {size} bytes"),
+            Self::Nul(at) => write!(f, "a string has a NUL at {at}"),
+            Self::PhandleTwice(phandle) => write!(f, "two nodes have phandle {phandle:#x}"),
+            Self::CellCount(count) => write!(
+                f,
+                "#address-cells or #size-cells is {count}; 1 and 2 are possible"
+            ),
+            Self::CellOverflow(value) => write!(
+                f,
+                "{value:#x} needs two cells, and #address-cells or #size-cells is 1"
+            ),
+            Self::Interrupt(line) => write!(f, "the interrupt controller has no line {line}"),
+            Self::InterruptCells(count) => write!(
+                f,
+                "#interrupt-cells of its interrupt controller is {count}, not the guest's"
+            ),
+            Self::CpuId(id) => write!(f, "no CPU can have the id {id:#x}"),
+        }
+    }
 }
 
 /// A line that all CPUs share, by the number it has in the VM: on Arm that of the SPI (INTID - 32),

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
@@ -35,6 +36,26 @@ pub enum GzipError {
         /// What it is.
         found: u32,
     },
+}
+
+impl fmt::Display for GzipError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => write!(f, "it is cut off"),
+            Self::Header { method, flags } => {
+                write!(f, "method {method} or flags {flags:#x} are unknown")
+            }
+            Self::Corrupt => write!(f, "the compressed data is corrupt"),
+            Self::Length { expected } => write!(
+                f,
+                "its trailer says {expected} bytes, and it has another number"
+            ),
+            Self::Checksum { expected, found } => write!(
+                f,
+                "its checksum is {found:#x}, and its trailer says {expected:#x}"
+            ),
+        }
+    }
 }
 
 /// Bytes of history a deflate stream may refer to (RFC 1951, section 3.2.5).

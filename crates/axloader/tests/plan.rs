@@ -349,14 +349,19 @@ fn elf_segments_must_not_overlap() {
         mem_size: 0x2000,
     };
     let kernel = elf(2, 183, 0x4000_0000, &[part(0x4000_0000), part(0x4000_1000)]);
+    let error = error(&inputs(&kernel, &RAM));
     assert_eq!(
-        error(&inputs(&kernel, &RAM)),
+        error,
         PlanError::Overlap {
             first: What::Kernel,
             first_range: 0x4000_0000..0x4000_2000,
             second: What::Kernel,
             second_range: 0x4000_1000..0x4000_3000,
         }
+    );
+    assert_eq!(
+        error.to_string(),
+        "the kernel at 0x40000000..0x40002000 and the kernel at 0x40001000..0x40003000 overlap"
     );
 }
 
@@ -379,6 +384,10 @@ fn raw_goes_to_the_start_of_ram_or_where_it_is_told() {
             ..
         }
     ));
+    assert_eq!(
+        error(&raw).to_string(),
+        "the entry point at 0x40001102 must be at a multiple of 0x4"
+    );
     raw.entry = Some(0x4000_1000);
     assert_eq!(
         error(&raw),

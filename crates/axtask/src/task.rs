@@ -86,6 +86,16 @@ pub enum SpawnError {
     NoStack,
 }
 
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCpu(_) => write!(f, "none of its CPUs runs"),
+            Self::Priority(priority) => write!(f, "there is no priority {priority}"),
+            Self::NoStack => write!(f, "no memory for a stack"),
+        }
+    }
+}
+
 /// A task. The scheduler holds a reference to it until it has exited.
 pub struct Task<P: Platform> {
     pub(crate) scheduler: &'static Scheduler<P>,

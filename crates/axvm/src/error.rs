@@ -125,7 +125,19 @@ impl fmt::Display for VmError {
             Self::NoInterruptController => {
                 write!(f, "an interrupt line, and interrupt_mode is none")
             }
-            other => write!(f, "{other:x?}"),
+            Self::UnresolvedDevice => write!(f, "a device named by its path was not looked up"),
+            Self::Space(error) => write!(f, "guest memory map: {error}"),
+            Self::Memory(error) => write!(f, "guest memory: {error}"),
+            Self::Bus(error) => write!(f, "{error}"),
+            Self::Line(error) => write!(f, "{error}"),
+            Self::Arch(kind) => write!(f, "the architecture's part: {}", kind.as_str()),
+            Self::State(status) => write!(f, "not possible while it is {status}"),
+            Self::VCpu(id) => write!(f, "vCPU {id} is not there, or in use"),
+            Self::Entry(gpa) => write!(
+                f,
+                "the entry point {:#x} is not in its memory",
+                gpa.as_usize()
+            ),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Where a VM is in its life, and why it ended.
 
+use core::fmt;
+
 use axvcpu::GuestFault;
 
 /// A VM's life: `Created -> Loaded -> Running -> Stopping -> Stopped`, and from `Stopped` by
@@ -17,6 +19,18 @@ pub enum VmStatus {
     Stopping = 3,
     /// No vCPU can run again.
     Stopped = 4,
+}
+
+impl fmt::Display for VmStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created => write!(f, "created"),
+            Self::Loaded => write!(f, "loaded"),
+            Self::Running => write!(f, "running"),
+            Self::Stopping => write!(f, "stopping"),
+            Self::Stopped => write!(f, "stopped"),
+        }
+    }
 }
 
 impl VmStatus {

@@ -60,6 +60,16 @@ pub enum PlicError {
     },
 }
 
+impl fmt::Display for PlicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sources(count) => write!(f, "{count} sources are not possible"),
+            Self::NoContext { context } => write!(f, "context {context} has no registers"),
+            Self::NoSource { source } => write!(f, "there is no source {source}"),
+        }
+    }
+}
+
 /// Its registers: the device's, or in tests what behaves as one.
 pub trait Registers {
     /// How many bytes there are.

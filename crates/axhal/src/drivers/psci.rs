@@ -1,5 +1,7 @@
 //! The firmware's power interface, as its caller: PSCI (Arm DEN 0022) over SMCCC (Arm DEN 0028).
 
+use core::fmt;
+
 pub use super::arch::Firmware;
 
 /// Where calls go. [`Firmware`] makes real ones; tests play the firmware.
@@ -39,6 +41,23 @@ pub enum PsciError {
     InvalidAddress,
     /// Something that the specification doesn't know.
     Unknown(i32),
+}
+
+impl fmt::Display for PsciError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSupported => write!(f, "NOT_SUPPORTED"),
+            Self::InvalidParameters => write!(f, "INVALID_PARAMETERS"),
+            Self::Denied => write!(f, "DENIED"),
+            Self::AlreadyOn => write!(f, "ALREADY_ON"),
+            Self::OnPending => write!(f, "ON_PENDING"),
+            Self::InternalFailure => write!(f, "INTERNAL_FAILURE"),
+            Self::NotPresent => write!(f, "NOT_PRESENT"),
+            Self::Disabled => write!(f, "DISABLED"),
+            Self::InvalidAddress => write!(f, "INVALID_ADDRESS"),
+            Self::Unknown(code) => write!(f, "error {code}"),
+        }
+    }
 }
 
 /// A CPU's power state, as AFFINITY_INFO tells it: section 5.7.

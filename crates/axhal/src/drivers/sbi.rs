@@ -1,5 +1,7 @@
 //! The firmware of RISC-V machines: RISC-V Supervisor Binary Interface Specification, version 2.0.
 
+use core::fmt;
+
 use super::arch::Ecall;
 
 /// Extensions, by the numbers of their chapters.
@@ -54,6 +56,22 @@ pub enum SbiError {
     AlreadyStopped,
     /// Something that the specification doesn't know, or that isn't used here.
     Unknown(isize),
+}
+
+impl fmt::Display for SbiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed => write!(f, "SBI_ERR_FAILED"),
+            Self::NotSupported => write!(f, "SBI_ERR_NOT_SUPPORTED"),
+            Self::InvalidParam => write!(f, "SBI_ERR_INVALID_PARAM"),
+            Self::Denied => write!(f, "SBI_ERR_DENIED"),
+            Self::InvalidAddress => write!(f, "SBI_ERR_INVALID_ADDRESS"),
+            Self::AlreadyAvailable => write!(f, "SBI_ERR_ALREADY_AVAILABLE"),
+            Self::AlreadyStarted => write!(f, "SBI_ERR_ALREADY_STARTED"),
+            Self::AlreadyStopped => write!(f, "SBI_ERR_ALREADY_STOPPED"),
+            Self::Unknown(code) => write!(f, "error {code}"),
+        }
+    }
 }
 
 /// A hart's state, as HART_GET_STATUS tells it (chapter 9).

@@ -18,6 +18,8 @@ mod tests;
 pub use line::Line;
 pub use redist::Redistributor;
 
+use core::fmt;
+
 use arrayvec::ArrayVec;
 
 use super::{arch, mmio::Mmio};
@@ -104,6 +106,34 @@ pub enum GicError {
         /// The CPU.
         mpidr: u64,
     },
+}
+
+impl fmt::Display for GicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooSmall(len) => write!(f, "{len:#x} bytes are too few for its registers"),
+            Self::TooManyRegions(count) => {
+                write!(f, "{count} regions of redistributors are too many")
+            }
+            Self::Version(pidr2) => write!(f, "neither a GICv3 nor a GICv4: PIDR2 is {pidr2:#x}"),
+            Self::NoAffinityRouting => write!(f, "the distributor can't route by affinity"),
+            Self::NoRedistributor { mpidr } => write!(f, "CPU {mpidr:#x} has no redistributor"),
+            Self::Asleep { mpidr } => {
+                write!(f, "the redistributor of CPU {mpidr:#x} doesn't wake up")
+            }
+            Self::WriteStuck => write!(f, "a register doesn't take effect"),
+            Self::NoSystemRegisters => {
+                write!(f, "no GIC system registers, or the firmware keeps them")
+            }
+            Self::NoInterrupt { intid } => write!(f, "there is no interrupt {intid}"),
+            Self::Enabled { intid } => write!(f, "interrupt {intid} is enabled"),
+            Self::FixedTrigger { intid } => write!(
+                f,
+                "interrupt {intid} has the other trigger, and that can't be changed"
+            ),
+            Self::Unreachable { mpidr } => write!(f, "CPU {mpidr:#x} can't be reached by SGIs"),
+        }
+    }
 }
 
 /// The distributor, and where the redistributors are.

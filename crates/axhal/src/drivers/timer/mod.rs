@@ -12,6 +12,8 @@ pub(crate) mod riscv;
 #[cfg(not(target_arch = "aarch64"))]
 mod shared;
 
+use core::fmt;
+
 #[cfg(not(target_arch = "riscv64"))]
 use arm::Clock;
 #[cfg(target_arch = "riscv64")]
@@ -77,6 +79,17 @@ pub struct BadFrequency {
     pub register: u64,
     /// What the device tree says, in Hz.
     pub property: Option<u32>,
+}
+
+impl fmt::Display for BadFrequency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "it has {} Hz, and {} Hz by the device tree; one must be between 1 kHz and 4.29 GHz",
+            self.register,
+            self.property.unwrap_or(0)
+        )
+    }
 }
 
 /// The counter and the timer of the CPU that calls.
