@@ -14,7 +14,7 @@ Other targets
   guests     build the bare-metal guests of guests/ into build/guests/ARCH
   linux      fetch Debian's kernel and busybox, make the initramfs in build/guests/ARCH/linux
   test-host  the tests that need no QEMU            test-qemu  the ones that do
-  fuzz       fuzz the readers of descriptions and bundles, each for SECONDS=60
+  fuzz       fuzz what reads descriptions, bundles, kernels and trees, each for SECONDS=60
   check      formatting and lints; with VMS= those VM descriptions, files or folders, against
              BOARD= (one under configs/boards, or a device tree) if that is given
   fmt        format the sources                     clippy     the lints alone
