@@ -7,6 +7,8 @@ pub struct Arch {
     pub name: &'static str,
     /// The board that can run a hypervisor, as QEMU's `-M` takes it.
     pub board: &'static str,
+    /// Other boards that can, and what tests on them are called.
+    pub other_boards: &'static [(&'static str, &'static str)],
     /// The board for a guest without a hypervisor.
     pub bare_board: &'static str,
     /// Arguments for QEMU that take from the board what a hypervisor needs, and what the hypervisor
@@ -77,6 +79,8 @@ pub struct Rtc {
 pub static AARCH64: Arch = Arch {
     name: "aarch64",
     board: "virt,virtualization=on,gic-version=3",
+    // EL3 allows what Linux asks firmware for, and no more; the GIC has two Security states.
+    other_boards: &[("with_el3", "virt,virtualization=on,gic-version=3,secure=on")],
     bare_board: "virt,gic-version=3",
     unfit: (
         &["-machine", "virtualization=off"],
@@ -147,6 +151,7 @@ pub static AARCH64: Arch = Arch {
 pub static RISCV64: Arch = Arch {
     name: "riscv64",
     board: "virt",
+    other_boards: &[("with_aclint", "virt,aclint=on")],
     bare_board: "virt",
     unfit: (
         &["-cpu", "rv64,h=false"],

@@ -39,8 +39,6 @@ const fn field(register: u64, shift: u32) -> u64 {
 pub struct Features {
     /// FEAT_PAuth in any of its forms: keys to switch, and HCR_EL2.API/APK.
     pub pauth: bool,
-    /// FEAT_CSV2_2: SCXTNUM_EL0/EL1 to switch, and HCR_EL2.EnSCXT.
-    pub scxtnum: bool,
     /// FEAT_HCX: HCRX_EL2 exists.
     pub hcx: bool,
     /// FEAT_S2FWB: stage 2 can force guest RAM write-back.
@@ -92,10 +90,8 @@ impl Features {
     pub fn new(id: &IdRegs) -> Self {
         // ID_AA64ISAR1: APA 7:4, API 11:8; ID_AA64ISAR2: APA3 15:12.
         let pauth = field(id.isar1, 4) | field(id.isar1, 8) | field(id.isar2, 12) != 0;
-        let csv2 = field(id.pfr0, 56);
         Self {
             pauth,
-            scxtnum: csv2 >= 2 || (csv2 == 1 && field(id.pfr1, 32) >= 2),
             hcx: field(id.mmfr1, 40) != 0,
             fwb: field(id.mmfr2, 40) != 0,
             sve: field(id.pfr0, 32) != 0,
@@ -124,7 +120,7 @@ impl Features {
                 nmi: field(id.pfr1, 36) != 0,
             },
             mitigations: Mitigations {
-                csv2: csv2 != 0,
+                csv2: field(id.pfr0, 56) != 0,
                 ssbs: field(id.pfr1, 4) != 0,
             },
         }
@@ -252,8 +248,6 @@ pub mod hcr {
     pub const API: u64 = 1 << 41;
     /// Stage 2 forces write-back.
     pub const FWB: u64 = 1 << 46;
-    /// SCXTNUM_ELx do not trap.
-    pub const ENSCXT: u64 = 1 << 53;
 }
 
 impl Features {
@@ -281,7 +275,6 @@ impl Features {
             (self.ras, TERR),
             (self.pauth, APK | API),
             (self.fwb, FWB),
-            (self.scxtnum, ENSCXT),
         ] {
             if has {
                 value |= bits;
@@ -334,19 +327,15 @@ mod tests {
     #[test]
     fn optional_hcr_bits_follow_their_features() {
         let none = Features::new(&IdRegs::default());
-        assert_eq!(
-            none.hcr() & (hcr::APK | hcr::API | hcr::FWB | hcr::TLOR | hcr::ENSCXT),
-            0
-        );
+        assert_eq!(none.hcr() & (hcr::APK | hcr::API | hcr::FWB | hcr::TLOR), 0);
         let id = IdRegs {
             isar1: 1 << 8,
             mmfr2: 1 << 40,
-            pfr0: 2 << 56,
             ..IdRegs::default()
         };
         let some = Features::new(&id);
-        assert!(some.pauth && some.fwb && some.scxtnum);
-        let all = hcr::APK | hcr::API | hcr::FWB | hcr::ENSCXT;
+        assert!(some.pauth && some.fwb);
+        let all = hcr::APK | hcr::API | hcr::FWB;
         assert_eq!(some.hcr() & all, all);
     }
 

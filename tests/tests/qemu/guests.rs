@@ -16,21 +16,28 @@ pub fn cases(arch: &'static Arch) -> Vec<Case> {
         case("naive::on_1_cpu", |test| naive(test, 1)),
         case("naive::on_4_cpus", |test| naive(test, 4)),
     ];
-    let mut testguests = vec![(arch.cpu, 4, 1, "_on_1_cpu")];
+    let mut testguests = vec![(arch.cpu, 4, 1, "on_1_cpu", arch.board)];
     for model in arch.models {
         let cpus = if *model == arch.cpu { 1 } else { 2 };
-        testguests.push((model, 1, cpus, ""));
-        testguests.push((model, 4, 4, ""));
+        testguests.push((model, 1, cpus, "", arch.board));
+        testguests.push((model, 4, 4, "", arch.board));
     }
     for model in arch.reduced {
-        testguests.push((model, 4, 4, ""));
+        testguests.push((model, 4, 4, "", arch.board));
     }
-    for (model, vcpus, cpus, suffix) in testguests {
-        let vcpus_ = counted(vcpus, "vcpu");
-        cases.push(case(
-            format!("testguest::{}_{vcpus_}{suffix}", word(model)),
-            move |test| testguest(test, model, vcpus, cpus),
-        ));
+    for (suffix, board) in arch.other_boards {
+        testguests.push((arch.rich_cpu, 4, 4, suffix, board));
+    }
+    for (model, vcpus, cpus, suffix, board) in testguests {
+        let name = format!("testguest::{}_{}", word(model), counted(vcpus, "vcpu"));
+        let name = match suffix {
+            "" => name,
+            suffix => format!("{name}_{suffix}"),
+        };
+        cases.push(case(name, move |test| {
+            let machine = Machine::new(test).board(board).cpu(model).cpus(cpus);
+            testguest(test, machine, vcpus)
+        }));
     }
     cases
 }
@@ -91,14 +98,14 @@ pub fn naive_lines(test: &Test, mut running: Running) -> Result<(), Failure> {
     running.finish(0).map(drop)
 }
 
-fn testguest(test: &Test, cpu: &str, vcpus: usize, cpus: usize) -> Result<(), Failure> {
+fn testguest(test: &Test, machine: Machine, vcpus: usize) -> Result<(), Failure> {
     let mut vm = Vm::guest("testguest", vcpus);
     if vcpus > 1 {
         // A second interrupt source for guests whose platform has but one.
         let clock = test.arch.rtc.by_path;
         vm = vm.extra(&format!("[devices]\npassthrough_devices = [{clock}]\n"));
     }
-    let running = Machine::new(test).cpu(cpu).cpus(cpus).vm(vm).boot()?;
+    let running = machine.vm(vm).boot()?;
     let [_, one, more] = test.arch.testguest;
     verdict(running, if vcpus == 1 { one } else { more })
 }

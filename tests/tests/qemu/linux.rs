@@ -21,6 +21,12 @@ pub fn cases(arch: &'static Arch) -> Vec<Case> {
         case("linux::long_output", long_output),
         case("linux::typing_while_busy", typing_while_busy),
     ];
+    for &(name, board) in arch.other_boards {
+        cases.push(case(format!("linux::{name}"), move |test| {
+            let machine = Machine::new(test).board(board).cpu(arch.rich_cpu);
+            off(boot(machine.vm(Vm::linux(2)))?)
+        }));
+    }
     for &model in arch.models {
         for cpus in [1, 4] {
             cases.push(case(

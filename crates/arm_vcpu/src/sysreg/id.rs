@@ -33,6 +33,8 @@ const ALL32: &[u32] = &[0, 4, 8, 12, 16, 20, 24, 28];
 /// - TCRX, ASID2, HAFDBS from 3 on, CPA2, PACM: they are controlled in registers that go with those;
 /// - RAS and all that reports errors by it (IESB, DF2, PFAR, ANERR, ADERR, SNERR, SDERR): error
 ///   records are the hypervisor's;
+/// - CSV2 from 2 on, and CSV2_frac: SCXTNUM_ELx trap to EL3 unless the firmware lets them be
+///   (SCR_EL3.EnSCXT), which can't be found out and which Linux does not ask of it;
 /// - LO: LORegions are of physical addresses;
 /// - NMI: virtual interrupts have none;
 /// - AFR0, AFR1: IMPLEMENTATION DEFINED.
@@ -170,15 +172,15 @@ const SHOWN: &[Shown] = &[
     Shown {
         crm: 4,
         op2: 0,
-        keep: &[0, 12, 16, 20, 48, 56, 60],
-        limit: &[(4, 1), (24, 1)],
+        keep: &[0, 12, 16, 20, 48, 60],
+        limit: &[(4, 1), (24, 1), (56, 1)],
     },
     // ID_AA64PFR1_EL1: BT, SSBS, CSV2_frac.
     Shown {
         crm: 4,
         op2: 1,
-        keep: &[0, 4, 32],
-        limit: &[],
+        keep: &[0, 4],
+        limit: &[(32, 1)],
     },
     // ID_AA64DFR0_EL1: DebugVer is Armv8's; two breakpoints (12) and two watchpoints (20), one of
     // the former context-aware (28); DoubleLock (36).

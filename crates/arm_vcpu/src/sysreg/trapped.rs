@@ -86,6 +86,8 @@ mod tests {
             ("GCR_EL1", [3, 0, 1, 0, 6]),
             ("ZCR_EL1", [3, 0, 1, 2, 0]),
             ("TPIDR2_EL0", [3, 3, 13, 0, 5]),
+            ("SCXTNUM_EL0", [3, 3, 13, 0, 7]),
+            ("SCXTNUM_EL1", [3, 0, 13, 0, 7]),
             ("PIR_EL1", [3, 0, 10, 2, 3]),
             ("implementation defined", [3, 1, 15, 2, 0]),
             ("implementation defined", [3, 0, 11, 0, 0]),

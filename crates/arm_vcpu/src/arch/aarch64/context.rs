@@ -42,11 +42,6 @@ register_block! {
 }
 
 register_block! {
-    /// FEAT_CSV2_2: software context numbers.
-    Scxtnum { el0 = "S3_3_C13_C0_7", el1 = "S3_0_C13_C0_7" }
-}
-
-register_block! {
     /// Both guest timers' compare values; the controls are handled apart.
     TimerValues { cntv_cval = "CNTV_CVAL_EL0", cntp_cval = "CNTP_CVAL_EL0" }
 }
@@ -56,7 +51,6 @@ register_block! {
 pub struct Context {
     pub el1: El1,
     pauth: PauthKeys,
-    scxtnum: Scxtnum,
     sctlr: u64,
     tcr: u64,
     pub timer: TimerValues,
@@ -100,9 +94,6 @@ impl Context {
         if features.pauth {
             self.pauth.save();
         }
-        if features.scxtnum {
-            self.scxtnum.save();
-        }
         self.cntv_ctl = read!("CNTV_CTL_EL0") & (CTL_ENABLE | CTL_IMASK);
         self.cntp_ctl = read!("CNTP_CTL_EL0") & (CTL_ENABLE | CTL_IMASK);
         write!("CNTV_CTL_EL0", 0);
@@ -115,9 +106,6 @@ impl Context {
         self.el1.restore();
         if features.pauth {
             self.pauth.restore();
-        }
-        if features.scxtnum {
-            self.scxtnum.restore();
         }
         self.timer.restore();
         write!("CNTV_CTL_EL0", self.cntv_ctl);

@@ -97,7 +97,6 @@ const HIDDEN: &[(&str, u8, u8, u32)] = &[
 const KEPT: &[(&str, u8, u8, u32)] = &[
     ("PFR0.EL0", 4, 0, 0),
     ("PFR0.EL3", 4, 0, 12),
-    ("PFR0.CSV2", 4, 0, 56),
     ("PFR0.CSV3", 4, 0, 60),
     ("PFR1.BT", 4, 1, 0),
     ("PFR1.SSBS", 4, 1, 4),
@@ -180,6 +179,8 @@ fn fixed_values() {
     assert_eq!(of(5, 0, 28), 0, "CTX_CMPs");
     assert_eq!(of(4, 0, 24), 1, "GIC");
     assert_eq!(of(4, 0, 4), 1, "EL1");
+    assert_eq!(of(4, 0, 56), 1, "CSV2");
+    assert_eq!(of(4, 1, 32), 1, "CSV2_frac");
     assert_eq!(of(7, 0, 0), 2, "PARange");
     assert_eq!(of(7, 0, 60), 1, "ECV");
     assert_eq!(of(7, 1, 0), 2, "HAFDBS");
