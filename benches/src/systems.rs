@@ -272,7 +272,9 @@ fn scale(rows: &mut Rows) -> Result<(), Failure> {
     let mut vms = vec![Vm::bench("", "cpu_num = 2\nphys_cpu_sets = [1, 2]")];
     vms.extend((2..=7).map(|n| Vm::bench("idle", &format!("phys_cpu_sets = [{}]", 1 << n))));
     vms.push(Vm::bench("idle", "phys_cpu_sets = [1]"));
-    scaled(rows, "8_vms", &vms::start(machine, &vms)?)?;
+    scaled(rows, "8_vms", |plugin| {
+        vms::start(machine.args(plugin), &vms)
+    })?;
     let machine = Machine::new("axhv-devices", arch::bench().arch.rich_cpu).cpus(2);
     let consoles: String = (1..DEVICES)
         .map(|n| 0xa00_0000 + n * 0x1000)
@@ -282,18 +284,28 @@ fn scale(rows: &mut Rows) -> Result<(), Failure> {
         extra: format!("[devices]\nemu_devices = [{{ type = \"console\" }}{consoles}]\n"),
         ..Vm::bench("", "cpu_num = 2\nphys_cpu_sets = [1, 2]")
     };
-    scaled(rows, "100_devices", &vms::run(machine, vm)?)
+    scaled(rows, "100_devices", |plugin| {
+        vms::run(machine.args(plugin), vm)
+    })
 }
 
 /// Emulated devices besides the interrupt controller.
 const DEVICES: usize = 100;
 
-/// Takes the rows that are to stay the same, whatever there is `of` something.
-fn scaled(rows: &mut Rows, of: &str, log: &str) -> Result<(), Failure> {
-    let measured = rows::of_bench(log)?;
+/// Takes the rows that are to stay the same, whatever there is `of` something, and the firmware's
+/// share of each, which is not in our hands.
+fn scaled(
+    rows: &mut Rows,
+    of: &str,
+    run: impl FnOnce(&[String]) -> Result<String, Failure>,
+) -> Result<(), Failure> {
+    let (_, measured) = paths::with_firmware(&format!("axhv-{of}"), run)?;
     for row in arch::bench().scale {
         let value = measured.get(*row).ok_or(format!("no {row}, {of}"))?;
         rows.insert(format!("{row}_{of}"), *value);
+        if let Some(share) = measured.get(&format!("{row}_firmware")) {
+            rows.insert(format!("{row}_{of}_firmware"), *share);
+        }
     }
     Ok(())
 }
