@@ -87,7 +87,7 @@ static RISCV: Bench = Bench {
     board: "virt",
     bare_board: "virt",
     scale: &[
-        "ipi_ended",
+        "ipi_taken",
         "plic_priority_read",
         "sbi_spec_version",
         "timer_late",

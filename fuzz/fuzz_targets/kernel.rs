@@ -82,6 +82,8 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     if plan.set_dtb(vec![9; 3000]).is_err() {
+        // A place that was chosen has the room that was asked for.
+        assert!(inputs.dtb_addr.is_some());
         return;
     }
     let memory = Memory(RefCell::new(Vec::with_capacity(256)));
@@ -97,6 +99,10 @@ fuzz_target!(|bytes: &[u8]| {
             );
             let sum = |ranges: &[Range<u64>]| ranges.iter().map(|r| r.end - r.start).sum::<u64>();
             assert_eq!(sum(&wrote), sum(&plan.overwritten()));
+            let holds = |at, len| wrote.iter().any(|r| r.start <= at && at + len <= r.end);
+            assert!(holds(plan.dtb(), 3000) && holds(plan.entry(), 1));
+            let ramdisk = plan.ramdisk();
+            assert!(ramdisk.is_none_or(|r| holds(r.start, r.end - r.start)));
         }
         Err(LoadError::Gzip(_)) => {}
         Err(LoadError::Memory { .. }) => unreachable!("this memory takes everything"),

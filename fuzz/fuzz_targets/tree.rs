@@ -77,8 +77,9 @@ fn corrected(blob: &[u8], arch: Arch<'_>) {
     let out = heap::bounded(limit(blob.len()), || correct(blob, &platform, &chosen));
     if let Ok(out) = out {
         let fdt = Fdt::new(&out).expect("what was corrected is a tree");
-        let memory: Vec<_> = fdt
-            .nodes()
+        let root = fdt.root();
+        let memory: Vec<_> = root
+            .children()
             .filter(|node| node.name() == "memory@40000000")
             .collect();
         assert_eq!(memory.len(), 1);

@@ -79,7 +79,7 @@ pub struct Rtc {
 pub static AARCH64: Arch = Arch {
     name: "aarch64",
     board: "virt,virtualization=on,gic-version=3",
-    // EL3 allows what Linux asks firmware for, and no more; the GIC has two Security states.
+    // EL3 allows what Linux asks firmware for; the GIC has two Security states.
     other_boards: &[("with_el3", "virt,virtualization=on,gic-version=3,secure=on")],
     bare_board: "virt,gic-version=3",
     unfit: (

@@ -73,11 +73,10 @@ impl fmt::Display for AddrSpaceError {
                 f,
                 "guest addresses of {ipa_bits} bits are not possible; the machine's have {pa_bits}"
             ),
-            Self::Misaligned { gpa, hpa, len } => write!(
+            Self::Misaligned { gpa, len, .. } => write!(
                 f,
-                "{:#x} at {:#x}, {len:#x} bytes, is not whole pages",
-                gpa.as_usize(),
-                hpa.as_usize()
+                "{:#x}, {len:#x} bytes, or where it is mapped to, is not whole pages",
+                gpa.as_usize()
             ),
             Self::GuestRange { gpa, len } => write!(
                 f,

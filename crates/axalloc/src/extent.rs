@@ -144,6 +144,29 @@ pub enum FrameError {
     TableFull,
 }
 
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ram => write!(f, "RAM"),
+            Self::Reserved => write!(f, "set aside by the board"),
+            Self::Device => write!(f, "a device"),
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Free => write!(f, "nobody"),
+            Self::Image => write!(f, "the image"),
+            Self::Bundle => write!(f, "the bundle"),
+            Self::Hypervisor(_) => write!(f, "the hypervisor"),
+            Self::Table(_) => write!(f, "translation tables"),
+            Self::Vm(id) => write!(f, "VM {id}"),
+        }
+    }
+}
+
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -152,10 +175,12 @@ impl fmt::Display for FrameError {
                 write!(f, "{base:#x}, {len:#x} bytes, is not whole frames")
             }
             Self::Unmanaged { base } => write!(f, "nothing is known of {:#x}", base.as_usize()),
-            Self::WrongKind { base, .. } => {
-                write!(f, "{:#x} is not that kind of memory", base.as_usize())
+            Self::WrongKind { base, kind } => {
+                write!(f, "{:#x} is of another kind: {kind}", base.as_usize())
             }
-            Self::WrongOwner { base, .. } => write!(f, "{:#x} has another owner", base.as_usize()),
+            Self::WrongOwner { base, owner } => {
+                write!(f, "the owner of {:#x} is {owner}", base.as_usize())
+            }
             Self::FreeIsNoOwner => write!(f, "nobody was to be an owner"),
             Self::TableFull => write!(f, "too many pieces of memory"),
         }

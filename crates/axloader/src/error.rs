@@ -210,7 +210,10 @@ impl fmt::Display for PlanError {
                 "no free piece of RAM is large enough for {what}, {size} bytes"
             ),
             Self::DtbTooLarge { size, limit } => {
-                write!(f, "the device tree has {size} bytes; {limit} are possible")
+                write!(
+                    f,
+                    "the device tree needs room for {size} bytes; {limit} are possible"
+                )
             }
             Self::RamdiskOutOfReach { range, window } => write!(
                 f,

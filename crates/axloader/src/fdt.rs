@@ -53,6 +53,9 @@ pub enum FdtError {
     /// The user's interrupt controller has another `#interrupt-cells` than the guest's, 3 for a
     /// GIC and 1 for a PLIC: all references to it would be misread.
     InterruptCells(u32),
+    /// The nodes that the hypervisor's take the place of are too many: their paths have more bytes
+    /// than this together.
+    Replaced(usize),
     /// A CPU id that the architecture does not know: with bits outside the MPIDR affinity fields.
     CpuId(u64),
 }
@@ -60,8 +63,8 @@ pub enum FdtError {
 impl fmt::Display for FdtError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Parse(error) => write!(f, "the given one: {error}"),
-            Self::Written(error) => write!(f, "what was made of the given one: {error}"),
+            Self::Parse(error) => write!(f, "{error}"),
+            Self::Written(error) => write!(f, "what was written: {error}"),
             Self::Size(size) => write!(f, "the format has no room for {size} bytes"),
             Self::Nul(at) => write!(f, "a string has a NUL at {at}"),
             Self::PhandleTwice(phandle) => write!(f, "two nodes have phandle {phandle:#x}"),
@@ -77,6 +80,10 @@ impl fmt::Display for FdtError {
             Self::InterruptCells(count) => write!(
                 f,
                 "#interrupt-cells of its interrupt controller is {count}, not the guest's"
+            ),
+            Self::Replaced(bytes) => write!(
+                f,
+                "the paths of the nodes to be replaced have more than {bytes} bytes"
             ),
             Self::CpuId(id) => write!(f, "no CPU can have the id {id:#x}"),
         }

@@ -416,6 +416,36 @@ fn one_cell_trees_are_kept_or_refused() {
     assert_eq!(cells(&memory, "reg"), [0x4000_0000, 0x2000_0000]);
 }
 
+/// dtc writes no such tree.
+#[test]
+fn all_phandles_of_a_node_are_taken() {
+    let mut twice = dtc_quiet(
+        b"/dts-v1/; / { #address-cells = <2>; #size-cells = <2>; a { phandle = <5>; phandlf = <3>; }; };",
+    );
+    let at = twice.windows(7).position(|word| word == b"phandlf");
+    twice[at.unwrap() + 6] = b'e';
+    let platform = platform(&[0], &[]);
+    let once = correct(&twice, &platform, &Chosen::default()).unwrap();
+    correct(&once, &platform, &Chosen::default()).unwrap();
+}
+
+#[test]
+fn paths_of_replaced_nodes_are_bounded() {
+    let name = "n".repeat(200);
+    let nodes: String = (0..400)
+        .map(|n| format!("psci{n} {{ compatible = \"arm,psci\"; }}; "))
+        .collect();
+    let tree = format!("/dts-v1/; / {{ {name} {{ {nodes} }}; }};");
+    assert!(matches!(
+        correct(
+            &dtc_quiet(tree.as_bytes()),
+            &platform(&[0], &[]),
+            &Chosen::default()
+        ),
+        Err(FdtError::Replaced(_))
+    ));
+}
+
 #[test]
 fn impossible_trees_are_refused() {
     let platform = platform(&[0], &[]);

@@ -89,7 +89,7 @@ pub enum SpawnError {
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoCpu(_) => write!(f, "none of its CPUs runs"),
+            Self::NoCpu(cpus) => write!(f, "none of its CPUs, {:#x}, runs", cpus.bits()),
             Self::Priority(priority) => write!(f, "there is no priority {priority}"),
             Self::NoStack => write!(f, "no memory for a stack"),
         }

@@ -33,7 +33,7 @@ const ALL32: &[u32] = &[0, 4, 8, 12, 16, 20, 24, 28];
 /// - TCRX, ASID2, HAFDBS from 3 on, CPA2, PACM: they are controlled in registers that go with those;
 /// - RAS and all that reports errors by it (IESB, DF2, PFAR, ANERR, ADERR, SNERR, SDERR): error
 ///   records are the hypervisor's;
-/// - CSV2 from 2 on, and CSV2_frac: SCXTNUM_ELx trap to EL3 unless the firmware lets them be
+/// - CSV2 and CSV2_frac from 2 on: SCXTNUM_ELx trap to EL3 unless the firmware lets them be
 ///   (SCR_EL3.EnSCXT), which can't be found out and which Linux does not ask of it;
 /// - LO: LORegions are of physical addresses;
 /// - NMI: virtual interrupts have none;

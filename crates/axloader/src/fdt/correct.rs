@@ -11,6 +11,9 @@ use super::node::{Cells, Tree, stem, uart_alias, uart_name};
 use super::write::Writer;
 use super::{Arch, Chosen, FdtError, GuestPlatform, Uart, arm, riscv};
 
+/// The paths of replaced nodes may have so many bytes together. A real tree's have a few hundred.
+const REPLACED_MAX: usize = 64 << 10;
+
 /// Re-emits `dtb` with memory, CPUs, PSCI, interrupt controller, timer, console and `/chosen` as
 /// `platform` and `chosen` say; PMU nodes go, as guests have none, and what is machine mode's. All other nodes stay as they
 /// are. The interrupt controller keeps the phandle that the user's has, so that references to it
@@ -69,6 +72,8 @@ struct Survey {
     intc_address_cells: u32,
     /// Paths of the nodes that are replaced.
     replaced: BTreeSet<String>,
+    /// Bytes of these.
+    replaced_bytes: usize,
 }
 
 /// What decides whether a node is replaced.
@@ -108,6 +113,7 @@ impl Survey {
             intc: None,
             intc_address_cells: 0,
             replaced: BTreeSet::new(),
+            replaced_bytes: 0,
         };
         for child in fdt.root().children() {
             let path = format!("/{}", child.name());
@@ -124,7 +130,12 @@ impl Survey {
         depth: usize,
     ) -> Result<(), FdtError> {
         let phandle = cell(node, "phandle").or_else(|| cell(node, "linux,phandle"));
-        self.phandles.extend(phandle);
+        // All that are written, of a node with several, too.
+        let all = node
+            .properties()
+            .filter(|property| is_phandle(property.name));
+        let all = all.filter_map(|property| property.value.try_into().ok());
+        self.phandles.extend(all.map(u32::from_be_bytes));
         if ours.is_irqchip(node)
             && node.property("interrupt-controller").is_some()
             && self.intc.is_none()
@@ -143,6 +154,10 @@ impl Survey {
             self.node(&child, path, ours, depth + 1)?;
         }
         if replaced {
+            self.replaced_bytes += path.len();
+            if self.replaced_bytes > REPLACED_MAX {
+                return Err(FdtError::Replaced(REPLACED_MAX));
+            }
             self.replaced.insert(path);
         }
         Ok(())
@@ -204,6 +219,10 @@ fn stdout(fdt: Fdt<'_>) -> Option<&str> {
 /// The child of exactly this name.
 fn child<'a>(node: &Node<'a>, name: &str) -> Option<Node<'a>> {
     node.children().find(|child| child.name() == name)
+}
+
+fn is_phandle(name: &str) -> bool {
+    ["phandle", "linux,phandle"].contains(&name)
 }
 
 fn cell(node: &Node<'_>, name: &str) -> Option<u32> {

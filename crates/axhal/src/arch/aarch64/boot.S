@@ -231,6 +231,9 @@ init_el:
     msr     s3_4_c2_c0_3, xzr           // TCR2_EL2
 1:  ubfx    x1, x0, #4, #4              // SCTLRX
     cbz     x1, 1f
+    mrs     x0, id_aa64pfr0_el1
+    ubfx    x0, x0, #12, #4             // EL3 may keep it: it counts as 0 then, or is set up
+    cbnz    x0, 1f
     msr     s3_4_c1_c0_3, xzr           // SCTLR2_EL2
 1:  isb
     ret

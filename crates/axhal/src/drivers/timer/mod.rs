@@ -83,12 +83,15 @@ pub struct BadFrequency {
 
 impl fmt::Display for BadFrequency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "it has {} Hz, and {} Hz by the device tree; one must be between 1 kHz and 4.29 GHz",
-            self.register,
-            self.property.unwrap_or(0)
-        )
+        write!(f, "no frequency from 1 kHz to 4.29 GHz: ")?;
+        match self.property {
+            Some(property) => write!(f, "the device tree says {property} Hz")?,
+            None => write!(f, "the device tree says none")?,
+        }
+        match self.register {
+            0 => Ok(()),
+            register => write!(f, ", CNTFRQ_EL0 {register} Hz"),
+        }
     }
 }
 
